@@ -1,0 +1,65 @@
+"""The shapes of BUILD files: `library`, `service`, `tests_of`. One folder = one wheel = one noun (docs/decisions/0004-floors.md)."""
+
+_LIBRARIES = "//src/python/libraries"
+_OUTSIDE = "//3rdparty/python/**"
+# Where a wheel may be looked into beyond its doors: by its own tests, by the benchmarks, and by the root (the tree, the CLI binary).
+_FRIENDS = ("//tests/**", "//benchmarks/**", "//BUILD", "/**", "//:*")
+
+
+def _wheel(dist, description, entry_points):
+    resources(name="data", sources=["py.typed"])
+    resources(name="readme", sources=["README.md"])
+    python_sources(name="src", sources=["**/*.py"], dependencies=[":data"])
+    python_distribution(
+        name="dist",
+        dependencies=[":src"],
+        entry_points=entry_points,
+        sdist=False,
+        tags=["wheel"],
+        repositories=["@maestro"],
+        # The version is the VERSION file's: the plugin maestro_wheels reads it, and the README, from this folder.
+        provides=python_artifact(name=dist, description=description),
+    )
+
+
+def library(dist, description, needs=(), doors=("__init__.py", "testing.py"), entry_points={}):
+    """A library: imports what it `needs` and what 3rdparty/python grants it; others come in by its doors only."""
+    _wheel(dist, description, entry_points)
+    __dependencies_rules__(("*", "/**", [f"{_LIBRARIES}/{need}/**" for need in needs], _OUTSIDE, "!*"))
+    __dependents_rules__(([f"/{door}" for door in doors], "*"), ("*", _FRIENDS, "!*"))
+
+
+def service(dist, description, needs=(), floors=(), entry_points={}):
+    """A service: nothing imports it. `floors` lists its rooms from the top; a room sees no sibling and nothing above it."""
+    _wheel(dist, description, entry_points)
+    outside, rules, above = [[f"{_LIBRARIES}/{need}/**" for need in needs], _OUTSIDE, "!*"], [], ["!/app.py", "!/__main__.py"]
+    for floor in floors:
+        for room in floor:
+            siblings = [f"!/{other}/**" for other in floor if other != room]
+            rules.append((f"/{room}/**", above, siblings, "/**", outside))
+        above = above + [f"!/{room}/**" for room in floor]
+    __dependencies_rules__(*rules, ("*", "/**", outside))
+    __dependents_rules__(("*", _FRIENDS, "!*"))
+
+
+def tests_of(wheel, kind="libraries", kit=(), uses=(), timeout_s=120, env=()):
+    """The tests of one wheel. `kit` names files beside the tests that are not tests; `uses` further targets they need."""
+    if kit:
+        python_test_utils(name="kit", sources=list(kit))
+    python_tests(
+        name="tests",
+        sources=["test_*.py"],
+        dependencies=[f"//src/python/{kind}/{wheel}:readme", f"//src/python/{kind}/{wheel}:src", *uses],
+        timeout=timeout_s,
+        extra_env_vars=list(env),
+        tags=["tests-of-a-wheel"],
+    )
+
+
+def who_may_use(resolve, grants):
+    """Says, for each distribution of a resolve, which wheels may import it; tests and benchmarks may import all of them."""
+    others = ("//tests/**", "//benchmarks/**", "//build-support/**", "//:*", "/**", "!*")
+    __dependents_rules__(
+        *[(f"/{resolve}#{dist}", [f"//src/python/*/{name}/**" for name in wheels], others) for dist, wheels in grants.items()],
+        ("*", "*"),
+    )

@@ -1,0 +1,38 @@
+"""Runs the Python blocks of a wheel's README, as a reader would paste them."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def readme_program(text: str) -> str:
+    """All Python blocks of a README, joined in order into one program."""
+    return "\n".join(match.group(1) for match in _BLOCK.finditer(text))
+
+
+def run_readme(import_name: str, *, timeout_s: float = 60.0) -> None:
+    """Run the README of an installed package in an empty folder; raises AssertionError with its output when it fails."""
+    spec = importlib.util.find_spec(import_name)
+    assert spec is not None and spec.origin is not None, f"{import_name} cannot be imported"
+    program = readme_program((Path(spec.origin).parent / "README.md").read_text(encoding="utf-8"))
+    assert program.strip(), f"the README of {import_name} has no ```python block"
+    path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path if entry)
+    with tempfile.TemporaryDirectory() as empty:
+        script = Path(empty) / "readme_blocks.py"
+        script.write_text(program, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-W", "error::DeprecationWarning", script.name],
+            cwd=empty,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    assert done.returncode == 0, f"README of {import_name} failed:\n{done.stdout}\n{done.stderr}"
