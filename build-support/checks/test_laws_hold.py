@@ -1,6 +1,7 @@
 """The laws of this repository hold in it; `test_*_bite.py` show that each of them bites."""
 
 import law_addresses
+import law_ci
 import law_documents
 import law_doors
 import law_errors
@@ -74,3 +75,7 @@ def test_documents_lead_somewhere_and_say_what_ci_does() -> None:
 
 def test_some_wheels_stand_on_the_standard_library_alone() -> None:
     assert_none(law_standard_library.offences(ROOT))
+
+
+def test_ci_keeps_its_promises() -> None:
+    assert_none(law_ci.offences(ROOT))

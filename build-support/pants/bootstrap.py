@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-import venv
+from typing import IO
 
 # Pants fetches this tool as one file from a download site; we build the very same bytes from the package index instead, so
 # that one source of packages is enough. The hash is what Pants checks as well.
@@ -24,8 +24,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 def main(home: str) -> None:
     os.makedirs(home, exist_ok=True)
     with open(os.path.join(home, "lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if os.path.exists(os.path.join(home, "ready")):
+        take(lock)
+        if is_ready(home):
             return
         print("pants: first use on this machine, installing Pants (about half a minute) ...", file=sys.stderr)
         install(home)
@@ -33,11 +33,29 @@ def main(home: str) -> None:
             ready.write(sys.version)
 
 
+def take(lock: IO[str]) -> None:
+    """Waits for the lock, and says so when another holds it. It is free again when this process and those that it started
+    have ended, however they end: a pip that outlives a killed run can't write into what the next one installs."""
+    os.set_inheritable(lock.fileno(), True)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("pants: another ./pants is installing Pants, waiting for it ...", file=sys.stderr)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def is_ready(home: str) -> bool:
+    """Whether an installation was finished, and the Python beneath it is still there."""
+    return os.path.exists(os.path.join(home, "ready")) and os.access(os.path.join(home, "venv", "bin", "python"), os.X_OK)
+
+
 def install(home: str) -> None:
-    venv_dir, pex_dir, pex_file = (os.path.join(home, name) for name in ("venv", "pex-library", "pex"))
-    shutil.rmtree(venv_dir, ignore_errors=True)
-    shutil.rmtree(pex_dir, ignore_errors=True)
-    venv.create(venv_dir, with_pip=True)
+    venv_dir, pex_dir, pex_file, ready = (os.path.join(home, name) for name in ("venv", "pex-library", "pex", "ready"))
+    if os.path.exists(ready):  # but the Python beneath it is gone
+        os.remove(ready)
+    for left_over in (venv_dir, pex_dir):
+        shutil.rmtree(left_over, ignore_errors=True)
+    run([sys.executable, "-m", "venv", venv_dir])
     python = os.path.join(venv_dir, "bin", "python")
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
     run([*pip, "-r", os.path.join(HERE, "pants.lock")])
@@ -63,7 +81,7 @@ def check_pex(path: str) -> None:
 
 
 def run(command: "list[str]", **extra_env: str) -> None:
-    done = subprocess.run(command, env={**os.environ, **extra_env}, stdout=sys.stderr)
+    done = subprocess.run(command, env={**os.environ, **extra_env}, stdout=sys.stderr, close_fds=False)
     if done.returncode != 0:
         sys.exit(f"pants: could not install Pants: `{' '.join(command)}` ended with {done.returncode}; its output is above.")
 

@@ -6,6 +6,40 @@ _OUTSIDE = "//3rdparty/python/**"
 _FRIENDS = ("//tests/**", "//benchmarks/**", "//BUILD", "/**", "//:*")
 
 
+def _refuse(pattern):
+    """A rule that refuses; build-support/bin/visibility has it warn instead, so as to list all breaks in one run."""
+    return ("?" if env("MAESTRO_LIST_BREAKS") else "!") + pattern
+
+# What a test that installs packages needs of the person outside: a home with the settings of pip and uv, certificates, proxies.
+# For `env=` of tests_of and `extra_env_vars` of python_tests.
+OUTSIDE = (
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "LANG",
+    "MAESTRO_PANTS_HOME",
+    "MAESTRO_PANTS_PYTHON",
+    "NO_PROXY",
+    "PATH",
+    "PIP_CERT",
+    "PIP_CONFIG_FILE",
+    "PIP_DEFAULT_TIMEOUT",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_FIND_LINKS",
+    "PIP_INDEX_URL",
+    "PYENV_ROOT",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "UV_CACHE_DIR",
+    "UV_DEFAULT_INDEX",
+    "XDG_CACHE_HOME",
+    "https_proxy",
+    "http_proxy",
+    "no_proxy",
+)
+
+
 def _wheel(dist, description, entry_points):
     resources(name="data", sources=["py.typed"])
     resources(name="readme", sources=["README.md"])
@@ -25,21 +59,22 @@ def _wheel(dist, description, entry_points):
 def library(dist, description, needs=(), doors=("__init__.py", "testing.py"), entry_points={}):
     """A library: imports what it `needs` and what 3rdparty/python grants it; others come in by its doors only."""
     _wheel(dist, description, entry_points)
-    __dependencies_rules__(("*", "/**", [f"{_LIBRARIES}/{need}/**" for need in needs], _OUTSIDE, "!*"))
-    __dependents_rules__(([f"/{door}" for door in doors], "*"), ("*", _FRIENDS, "!*"))
+    __dependencies_rules__(("*", "/**", [f"{_LIBRARIES}/{need}/**" for need in needs], _OUTSIDE, _refuse("*")))
+    __dependents_rules__(([f"/{door}" for door in doors], "*"), ("*", _FRIENDS, _refuse("*")))
 
 
 def service(dist, description, needs=(), floors=(), entry_points={}):
     """A service: nothing imports it. `floors` lists its rooms from the top; a room sees no sibling and nothing above it."""
     _wheel(dist, description, entry_points)
-    outside, rules, above = [[f"{_LIBRARIES}/{need}/**" for need in needs], _OUTSIDE, "!*"], [], ["!/app.py", "!/__main__.py"]
+    outside = [[f"{_LIBRARIES}/{need}/**" for need in needs], _OUTSIDE, _refuse("*")]
+    rules, above = [], [_refuse("/app.py"), _refuse("/__main__.py")]
     for floor in floors:
         for room in floor:
-            siblings = [f"!/{other}/**" for other in floor if other != room]
+            siblings = [_refuse(f"/{other}/**") for other in floor if other != room]
             rules.append((f"/{room}/**", above, siblings, "/**", outside))
-        above = above + [f"!/{room}/**" for room in floor]
+        above = above + [_refuse(f"/{room}/**") for room in floor]
     __dependencies_rules__(*rules, ("*", "/**", outside))
-    __dependents_rules__(("*", _FRIENDS, "!*"))
+    __dependents_rules__(("*", _FRIENDS, _refuse("*")))
 
 
 def tests_of(wheel, kind="libraries", kit=(), uses=(), timeout_s=120, env=()):
@@ -58,7 +93,7 @@ def tests_of(wheel, kind="libraries", kit=(), uses=(), timeout_s=120, env=()):
 
 def who_may_use(resolve, grants):
     """Says, for each distribution of a resolve, which wheels may import it; tests and benchmarks may import all of them."""
-    others = ("//tests/**", "//benchmarks/**", "//build-support/**", "//:*", "/**", "!*")
+    others = ("//tests/**", "//benchmarks/**", "//build-support/**", "//:*", "/**", _refuse("*"))
     __dependents_rules__(
         *[(f"/{resolve}#{dist}", [f"//src/python/*/{name}/**" for name in wheels], others) for dist, wheels in grants.items()],
         ("*", "*"),
