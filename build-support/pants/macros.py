@@ -10,6 +10,7 @@ def _refuse(pattern):
     """A rule that refuses; build-support/bin/visibility has it warn instead, so as to list all breaks in one run."""
     return ("?" if env("MAESTRO_LIST_BREAKS") else "!") + pattern
 
+
 # What a test that installs packages needs of the person outside: a home with the settings of pip and uv, certificates, proxies.
 # For `env=` of tests_of and `extra_env_vars` of python_tests.
 OUTSIDE = (

@@ -35,7 +35,9 @@ class Vault(Section):
     @model_validator(mode="after")
     def _refuse_note(self) -> "Vault":
         if self.note == "refuse":
-            raise ValueError(f"refused with {self.key.get_secret_value()}")
+            raise ValueError(f"refused with {self.key.get_secret_value().lower()}")
+        if self.note == "plain":
+            raise ValueError("a note must say more")
         return self
 
 
@@ -133,6 +135,14 @@ def test_a_validators_own_words_about_a_secret_are_withheld() -> None:
     assert [str(problem) for problem in error.value.problems] == [
         "pin: it is not valid (why is not said, since that would show a secret) [override pin]"
     ]
+
+
+def test_a_sections_words_are_kept_unless_they_quote_a_secret() -> None:
+    """A validator of a section beside a secret may say what is wrong."""
+    values = {"api_token": "token", "vault": {"key": "S3CRET-VALUE", "note": "plain"}}
+
+    with pytest.raises(InvalidSettings, match=r"vault: a note must say more \[file "):
+        settings_from(Guarded, file=values)
 
 
 def test_pydantics_words_about_a_secret_are_kept() -> None:

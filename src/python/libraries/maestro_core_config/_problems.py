@@ -8,8 +8,8 @@ from pydantic_core import core_schema
 
 from maestro_core_config._layers import Tree, Value, flat, unknown_key
 from maestro_core_config._origin import Layer, Problem
-from maestro_core_config._section import Section, holds_secret
-from maestro_core_config._shape import Name, environment_name, find
+from maestro_core_config._section import Section, holds_secret, is_section
+from maestro_core_config._shape import Name, core_type, environment_name, find
 
 _SAFE_TYPES = frozenset(get_args(core_schema.ErrorType)) - {"value_error", "assertion_error"}
 """Errors whose text pydantic writes; the others are written by a validator, which may quote the value."""
@@ -48,7 +48,7 @@ def _message(cls: type[Section], name: Name, detail: Any, secrets: list[str]) ->
         return f"it is required; set {environment_name(cls, name)}, or {'.'.join(name)} in the file"
     if _at_secret(cls, name) and detail["type"] not in _SAFE_TYPES:
         return _WITHHELD
-    if any(secret in message for secret in secrets):
+    if any(secret.casefold() in message.casefold() for secret in secrets):
         return _WITHHELD
     return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
 
@@ -61,17 +61,18 @@ def _kubernetes_hint(value: Value | None) -> str:
 
 
 def _at_secret(cls: type[Section], name: Name) -> bool:
-    """Whether a secret stands at this name, or at a name above it (as for an item of a tuple)."""
+    """Whether a secret itself stands at this name, or at a name above it (as for an item of a tuple)."""
     for depth in range(len(name), 0, -1):
         field = find(cls, name[:depth])
         if field is not None:
-            return holds_secret(field.annotation)
+            return holds_secret(field.annotation) and not is_section(core_type(field.annotation))
     return False
 
 
 def _secret_texts(cls: type[Section], tree: Tree) -> Iterator[str]:
     for name, value in flat(tree):
-        if _at_secret(cls, name):
+        field = find(cls, name)
+        if field is not None and holds_secret(field.annotation):
             yield from _texts_in(value.value)
 
 

@@ -66,7 +66,7 @@ def read_secrets(cls: type[Settings], folder: Path) -> Reading:
 
 
 class _Texts:
-    """Gathers texts by name; the less a name says, the earlier it is laid down."""
+    """Gathers texts by name, in the order of names: a table comes before its keys, so that the keys lie over it."""
 
     def __init__(self, cls: type[Settings]) -> None:
         self.reading = Reading()
@@ -91,7 +91,7 @@ class _Texts:
         self.reading.lost.add(name)
 
     def read(self) -> Reading:
-        for name, value, origin in sorted(self._found, key=lambda found: len(found[0])):
+        for name, value, origin in self._found:
             data: dict[str, object] = {}
             inner = data
             for part in name[:-1]:

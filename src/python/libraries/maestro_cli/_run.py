@@ -1,0 +1,207 @@
+"""`maestro run`: one workflow in this process, followed to its end, or to Ctrl-C and then resumable."""
+
+import asyncio
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from maestro_cli._document import read_definition
+from maestro_cli._errors import BadUsage, CliError, DataFolderBusy, NothingToResume
+from maestro_cli._inputs import read_inputs
+from maestro_cli._interrupt import Interrupt
+from maestro_cli._kinds import step_kinds
+from maestro_cli._progress import Progress
+from maestro_cli._report import JsonReport, PersonReport, Report
+from maestro_cli._result import artifacts_in
+from maestro_workflow_engine import (
+    ArtifactNotFound,
+    EmbeddedBackend,
+    EngineAlreadyRunning,
+    EngineClosed,
+    EngineError,
+    InvalidInputs,
+    SlowReader,
+    StepKind,
+    WorkflowDefinition,
+    WorkflowState,
+    WorkflowSummary,
+)
+
+INTERRUPTED = 130
+_DRAIN_S = 10.0
+_TICK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What was asked for on the command line."""
+
+    file: Path
+    inputs: Sequence[str]
+    inputs_file: Path | None
+    resume: bool
+    data_dir: Path | None
+    as_json: bool
+    max_parallel: int
+
+    @property
+    def resume_command(self) -> str:
+        """What a person types to go on."""
+        words = ["maestro", "run", str(self.file), "--resume"]
+        words += ["--data-dir", str(self.data_dir)] if self.data_dir is not None else []
+        return shlex.join(words)
+
+
+def run(options: RunOptions) -> int:
+    """Run a definition; returns the exit status. Raises CliError for what was wrong before anything ran."""
+    if options.resume and (options.inputs or options.inputs_file):
+        raise BadUsage("--resume goes on with the inputs that the workflow was started with; leave --input out.")
+    kinds = step_kinds()
+    definition = read_definition(options.file, kinds)
+    inputs = read_inputs(definition, options.inputs, options.inputs_file)
+    return asyncio.run(_run(options, kinds, definition, inputs))
+
+
+async def _run(
+    options: RunOptions, kinds: Mapping[str, StepKind], definition: WorkflowDefinition, inputs: Mapping[str, object]
+) -> int:
+    backend = EmbeddedBackend(_data_dir(options), kinds=kinds, resume="none", max_parallel=options.max_parallel)
+    interrupt = Interrupt(backend, drain_s=_DRAIN_S)
+    try:
+        async with backend:
+            interrupt.listen()
+            return await _Follower(backend, options, interrupt).follow(definition, inputs)
+    except EngineAlreadyRunning as error:
+        raise DataFolderBusy(_busy(error)) from error
+    except InvalidInputs as error:
+        raise BadUsage(str(error)) from error
+    except EngineError as error:
+        raise CliError(str(error)) from error
+    finally:
+        await interrupt.done()
+
+
+class _Follower:
+    """Begins or resumes one workflow and tells a report everything that happens to it."""
+
+    def __init__(self, backend: EmbeddedBackend, options: RunOptions, interrupt: Interrupt) -> None:
+        self._backend = backend
+        self._options = options
+        self._interrupt = interrupt
+
+    async def follow(self, definition: WorkflowDefinition, inputs: Mapping[str, object]) -> int:
+        """Follow to the end; returns the exit status."""
+        waiting = await self._unfinished(definition.name)
+        if self._options.resume:
+            if waiting is None:
+                raise NothingToResume(
+                    f"there is no unfinished workflow named {definition.name}; run it without --resume."
+                )
+            workflow_id, before = waiting.id, await self._backend.get(waiting.id)
+            running = await self._backend.definition(workflow_id)
+        else:
+            running, before = definition, None
+            started = await self._backend.start(
+                definition,
+                inputs,
+                base_dir=self._options.file.resolve().parent,
+                labels={"file": self._options.file.name},
+            )
+            workflow_id = started.workflow_id
+        report = self._report(running, 0 if before is None else before.seq)
+        try:
+            self._introduce(report, definition, running, workflow_id, before, waiting)
+            if before is not None:
+                await self._backend.resume(workflow_id)
+            return await self._watch(report, workflow_id)
+        finally:
+            report.close()
+
+    async def _unfinished(self, name: str) -> WorkflowSummary | None:
+        """The newest workflow of this name that has not ended."""
+        found: list[WorkflowSummary] = []
+        for status in ("running", "cancelling"):
+            found += (await self._backend.list(name=name, status=status, limit=1)).items
+        return max(found, key=lambda each: each.started_at, default=None)
+
+    def _report(self, definition: WorkflowDefinition, quiet_until: int) -> Report:
+        if self._options.as_json:
+            return JsonReport(sys.stdout)
+        return PersonReport(Progress.of(definition), sys.stdout, os.environ, quiet_until)
+
+    def _introduce(
+        self,
+        report: Report,
+        wanted: WorkflowDefinition,
+        running: WorkflowDefinition,
+        workflow_id: str,
+        before: WorkflowState | None,
+        waiting: WorkflowSummary | None,
+    ) -> None:
+        report.say(f"{running.name} · {workflow_id}")
+        if before is not None:
+            ended = sum(step.status in ("succeeded", "skipped") for step in before.steps.values())
+            report.say(f"Going on after {ended} of {len(running.steps)} steps; what is finished is not run again.")
+            if running.digest != wanted.digest:
+                report.say("The file has changed since: this run goes on with the definition that it was started with.")
+        elif waiting is not None:
+            report.say(f"An earlier run has not ended ({waiting.id}); --resume would go on with it.")
+        report.say("")
+        self._interrupt.on_first = lambda: report.say(
+            "  Stopping; running steps may finish. Ctrl-C again stops at once. Nothing is lost."
+        )
+
+    async def _watch(self, report: Report, workflow_id: str) -> int:
+        ticking = asyncio.create_task(_tick(report))
+        try:
+            await self._pass_on(report, workflow_id)
+        except EngineClosed:
+            report.close()
+            report.say("")
+            report.say(f"Interrupted. To go on: {self._options.resume_command}")
+            return INTERRUPTED
+        finally:
+            ticking.cancel()
+        state = await self._backend.get(workflow_id)
+        document = state.as_json()
+        paths: dict[str, Path] = {}
+        for artifact in artifacts_in(document):
+            try:
+                paths[artifact["sha256"]] = (await self._backend.artifact(artifact["sha256"])).resolve()
+            except ArtifactNotFound:
+                continue
+        report.ended(document, paths)
+        return 0 if state.status == "succeeded" else 1
+
+    async def _pass_on(self, report: Report, workflow_id: str) -> None:
+        """Every event until the workflow ends; a terminal that is slow delays what is shown and loses nothing."""
+        from_seq = 1
+        while True:
+            try:
+                async for event in self._backend.watch(workflow_id, from_seq=from_seq):
+                    report.event(event)
+                    from_seq = event.seq + 1
+            except SlowReader:
+                continue
+            return
+
+
+async def _tick(report: Report) -> None:
+    while True:
+        await asyncio.sleep(_TICK_S)
+        report.tick()
+
+
+def _data_dir(options: RunOptions) -> Path:
+    if options.data_dir is not None:
+        return options.data_dir.resolve()
+    from maestro_core_config import data_dir
+
+    return data_dir()
+
+
+def _busy(error: EngineAlreadyRunning) -> str:
+    return f"{error}. A running engine takes workflows over HTTP: POST /api/workflows (see maestro up)."

@@ -1,0 +1,1 @@
+"""What the second door of this wheel is made of."""

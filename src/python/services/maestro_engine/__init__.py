@@ -1,0 +1,1 @@
+"""The door to the workflow engine over HTTP, server-sent events and WebSocket."""

@@ -1,0 +1,1 @@
+"""The way out: stored events to sockets; no commands."""

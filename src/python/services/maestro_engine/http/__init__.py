@@ -1,0 +1,1 @@
+"""The way in: parse, call, answer; no decisions."""

@@ -1,0 +1,115 @@
+"""`/api/workflows`: start, list, read, cancel; events as pages or as a stream; artifacts."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from maestro_engine.http.problems import problems
+from maestro_engine.workflows.contract import (
+    Cancelled,
+    CancelWorkflow,
+    EventPage,
+    Started,
+    StartWorkflow,
+    WorkflowPage,
+    WorkflowStatus,
+    WorkflowView,
+)
+from maestro_engine.workflows.service import WorkflowService
+from maestro_workflow_engine import ExecutionBackend
+
+WorkflowId = Annotated[str, Path(min_length=1, max_length=200)]
+Seq = Annotated[int, Query(ge=1, le=2**53, description="The first event wanted.")]
+StreamOpener = Callable[[str, int], Response]
+"""Answers with the events of a workflow from a `seq` on, history first, then live."""
+
+_STREAM = "text/event-stream"
+
+
+def workflow_routes(service: WorkflowService, backend: ExecutionBackend, open_stream: StreamOpener) -> APIRouter:
+    """The routes below `/api/workflows`."""
+    routes = APIRouter(prefix="/api/workflows", tags=["workflows"])
+
+    @routes.post("", status_code=201, responses=problems(400, 404, 413, 422), response_model=Started)
+    async def start_workflow(order: StartWorkflow) -> JSONResponse:
+        """Start a workflow from a definition or a template."""
+        started = await service.start(order)
+        return JSONResponse(started.model_dump(), status_code=201, headers={"Location": started.url})
+
+    @routes.get("", responses=problems(400, 422))
+    async def list_workflows(
+        status: WorkflowStatus | None = None,
+        name: Annotated[str | None, Query(max_length=200)] = None,
+        template: Annotated[str | None, Query(max_length=200)] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        cursor: Annotated[str | None, Query(max_length=500, description="`next` of the page before.")] = None,
+    ) -> WorkflowPage:
+        """List workflows, newest first."""
+        return await service.list(status=status, name=name, template=template, limit=limit, cursor=cursor)
+
+    @routes.get("/{workflow_id}", responses=problems(404, 422), response_model=WorkflowView)
+    async def read_workflow(workflow_id: WorkflowId) -> JSONResponse:
+        """Read a workflow with its steps."""
+        return JSONResponse((await backend.get(workflow_id)).as_json())
+
+    @routes.post(
+        "/{workflow_id}/cancel", status_code=202, responses=problems(400, 404, 409, 413, 422), response_model=Cancelled
+    )
+    async def cancel_workflow(workflow_id: WorkflowId, order: CancelWorkflow | None = None) -> Cancelled:
+        """Cancel a workflow: nothing new starts, and what runs is stopped. Cancelling again changes nothing."""
+        reason = order.reason if order is not None else None
+        return Cancelled(id=workflow_id, seq=await backend.cancel(workflow_id, reason))
+
+    _event_routes(routes, backend, open_stream)
+    _artifact_routes(routes, service)
+    return routes
+
+
+def _event_routes(routes: APIRouter, backend: ExecutionBackend, open_stream: StreamOpener) -> None:
+    stream: dict[str, Any] = {
+        "description": "Events: `id` is the seq.",
+        "content": {_STREAM: {"schema": {"type": "string"}}},
+    }
+
+    @routes.get("/{workflow_id}/events", responses={200: stream, **problems(404, 422, 503)}, response_model=EventPage)
+    async def read_events(
+        workflow_id: WorkflowId,
+        from_seq: Seq = 1,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+        accept: Annotated[str, Header(include_in_schema=False)] = "",
+        last_event_id: Annotated[
+            str, Header(pattern=r"^[0-9]{0,15}$", description="With a stream: the seq after which to go on.")
+        ] = "",
+    ) -> Response:
+        """Read a page of events; with `Accept: text/event-stream`, history and then live until the workflow ends."""
+        if _STREAM in accept:
+            await backend.get(workflow_id)  # an unknown workflow is a 404, not an empty stream
+            return open_stream(workflow_id, int(last_event_id) + 1 if last_event_id else from_seq)
+        events = await backend.events(workflow_id, from_seq=from_seq, limit=limit)
+        next_seq = events[-1].seq + 1 if len(events) == limit else None
+        return JSONResponse({"items": [each.as_json() for each in events], "next_from_seq": next_seq})
+
+
+def _artifact_routes(routes: APIRouter, service: WorkflowService) -> None:
+    octets: dict[str, Any] = {
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    }
+
+    @routes.get(
+        "/{workflow_id}/artifacts/{sha256}",
+        responses={200: octets, **problems(404, 422)},
+        response_class=FileResponse,
+    )
+    async def read_artifact(
+        workflow_id: WorkflowId, sha256: Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
+    ) -> FileResponse:
+        """Download an artifact that the workflow names; never shown as a page."""
+        artifact, path = await service.artifact(workflow_id, sha256)
+        return FileResponse(
+            path,
+            media_type="application/octet-stream",
+            filename=artifact.name or sha256,
+            headers={"X-Content-Type-Options": "nosniff", "ETag": f'"{sha256}"', "X-Media-Type": artifact.media_type},
+        )

@@ -1,0 +1,1 @@
+"""Workflows on the wire: start, read, cancel."""

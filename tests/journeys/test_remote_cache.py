@@ -1,0 +1,74 @@
+"""A second machine runs none of the tests that a first one has run: the remote cache for real, with a BuildGrid server."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from journeys.nested import ROOT, Repository, outside_environment
+from journeys.servers import free_port, serving
+
+_FOLDER = "tests/libraries/maestro_resilience"
+_TESTS = [f"{_FOLDER}/test_{subject}.py" for subject in ("backoff", "errors", "spec")]
+
+# The same as in docs/guides/remote-cache.md.
+_BUILDGRID = """\
+server:
+  - !channel
+    address: 127.0.0.1:{port}
+    insecure-mode: true
+authorization:
+  method: none
+storages:
+  - !disk-storage &blobs
+    path: {folder}/blobs
+caches:
+  - !lru-action-cache &results
+    storage: *blobs
+    max-cached-refs: 100000
+    cache-failed-actions: false
+    allow-updates: true
+instances:
+  - name: main
+    services:
+      - !action-cache
+        cache: *results
+      - !cas
+        storage: *blobs
+      - !bytestream
+        storage: *blobs
+"""
+
+
+@pytest.fixture(scope="module")
+def cache_address(room: Path) -> Iterator[str]:
+    """A BuildGrid server with an empty cache."""
+    folder, port = room / "buildgrid", free_port()
+    folder.mkdir()
+    config = folder / "buildgrid.yml"
+    config.write_text(_BUILDGRID.format(port=port, folder=folder), encoding="utf-8")
+    command: list[str | Path] = [ROOT / "tests.journeys/buildgrid.pex/__main__.py", "server", "start", config]
+    with serving(command, port=port, cwd=folder, env=outside_environment()):
+        yield f"grpc://127.0.0.1:{port}"
+
+
+def test_a_second_machine_runs_none_of_the_tests(repository: Repository, room: Path, cache_address: str) -> None:
+    """With an empty store of its own each, the first run does the work and the second takes every result from the cache."""
+
+    def run_with_empty_store(name: str) -> dict[str, str]:
+        ran = repository.pants(
+            f"--local-store-dir={room / name}",
+            f"--remote-store-address={cache_address}",
+            "--remote-instance-name=main",
+            "--remote-cache-read",
+            "--remote-cache-write",
+            "test",
+            *_TESTS,
+            timeout_s=400,
+        )
+        assert ran.code == 0, ran.text
+        return dict(re.findall(r"^✓ (\S+?):\S+ succeeded in [\d.]+s(.*)\.$", ran.text, re.MULTILINE))
+
+    assert run_with_empty_store("first") == dict.fromkeys(_TESTS, "")
+    assert run_with_empty_store("second") == dict.fromkeys(_TESTS, " (cached remotely)")

@@ -1,0 +1,112 @@
+"""A real engine on a free loopback port, in the loop of the test, with step kinds that do what the test tells them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from websockets.asyncio.client import ClientConnection, connect
+
+from maestro_engine.app import create_app, embedded_backend
+from maestro_engine.feed.hub import Hub
+from maestro_engine.serving import address_of, bound_socket, server_of
+from maestro_engine.settings import EngineSettings
+from maestro_workflow_engine import EmbeddedBackend, StepCall
+from maestro_workflow_engine.testing import Gate, ScriptedKind, fails
+
+
+async def write_artifact(call: StepCall) -> object:
+    reference = await call.artifacts.put(b"<script>alert(1)</script>", "page.html", "text/html")
+    return {"artifacts": {"page": reference.as_json()}}
+
+
+class VacantHub(Hub):
+    """A hub that tells when the last reader has left."""
+
+    def __init__(self, *, max_readers: int) -> None:
+        super().__init__(max_readers=max_readers)
+        self._vacant = asyncio.Event()
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """Hold one place, and tell when all are free again."""
+        self._vacant.clear()
+        try:
+            with super().admitted():
+                yield
+        finally:
+            if not self.readers:
+                self._vacant.set()
+
+    async def vacant(self) -> None:
+        """Wait until no reader is left."""
+        await asyncio.wait_for(self._vacant.wait(), 20)
+
+
+@dataclass
+class Engine:
+    """A running engine, and what a test needs of it."""
+
+    url: str
+    backend: EmbeddedBackend
+    hub: VacantHub
+    http: httpx2.AsyncClient
+    gate: Gate = field(default_factory=Gate)
+
+    async def start(self, definition: dict[str, Any] | str, **more: Any) -> str:
+        """The id of a workflow that was started over HTTP."""
+        answer = await self.http.post("/api/workflows", json={"definition": definition, **more})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def socket(self, **options: Any) -> "connect":
+        """A connection to /ws, to be entered."""
+        return connect(f"ws{self.url.removeprefix('http')}/ws", **options)
+
+
+StartEngine = Callable[..., AbstractAsyncContextManager[Engine]]
+"""Starts an engine with other settings: `async with start_engine(max_readers=1) as engine`."""
+
+
+@asynccontextmanager
+async def running(data_dir: Path, **settings: Any) -> AsyncIterator[Engine]:
+    chosen = EngineSettings(port=0, data_dir=data_dir, synchronous="NORMAL", **settings)
+    gate = Gate()
+    kinds = {
+        "echo": ScriptedKind(),
+        "gate": ScriptedKind(gate),
+        "flaky": ScriptedKind(fails(1)),
+        "broken": ScriptedKind(fails(99, retryable=False)),
+        "artifact": ScriptedKind(write_artifact),
+    }
+    hub = VacantHub(max_readers=chosen.max_readers)
+    started = asyncio.Event()
+    with bound_socket(chosen) as listener:
+        url = address_of(listener)
+        async with embedded_backend(chosen, kinds) as backend:
+            app = create_app(chosen, backend=backend, kinds=kinds, hub=hub)
+            server = server_of(app, chosen, started.set)
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            await asyncio.wait_for(started.wait(), 10)
+            try:
+                async with httpx2.AsyncClient(base_url=url) as http:
+                    yield Engine(url, backend, hub, http, gate)
+            finally:
+                hub.stop()
+                server.should_exit = True
+                await serving
+
+
+def one_step(kind: str = "echo", **step: Any) -> dict[str, Any]:
+    """A definition with the one step `only`."""
+    return {"name": "sample", "steps": {"only": {"kind": kind, "with": {"x": 1}, **step}}}
+
+
+async def received(socket: ClientConnection) -> dict[str, Any]:
+    """The next message of a socket."""
+    message: dict[str, Any] = json.loads(await asyncio.wait_for(socket.recv(), 10))
+    return message
