@@ -34,6 +34,9 @@ OUTSIDE = (
     "SSL_CERT_FILE",
     "UV_CACHE_DIR",
     "UV_DEFAULT_INDEX",
+    "UV_INDEX",
+    "UV_INDEX_URL",
+    "UV_OFFLINE",
     "XDG_CACHE_HOME",
     "https_proxy",
     "http_proxy",
@@ -41,10 +44,11 @@ OUTSIDE = (
 )
 
 
-def _wheel(dist, description, entry_points):
+def _wheel(dist, description, loads, entry_points):
     resources(name="data", sources=["py.typed"])
     resources(name="readme", sources=["README.md"])
-    python_sources(name="src", sources=["**/*.py"], dependencies=[":data"])
+    loaded = [f"//3rdparty/python:default#{name}" for name in loads]
+    python_sources(name="src", sources=["**/*.py"], dependencies=[":data", *loaded])
     python_distribution(
         name="dist",
         dependencies=[":src"],
@@ -57,16 +61,19 @@ def _wheel(dist, description, entry_points):
     )
 
 
-def library(dist, description, needs=(), doors=("__init__.py", "testing.py"), entry_points={}):
-    """A library: imports what it `needs` and what 3rdparty/python grants it; others come in by its doors only."""
-    _wheel(dist, description, entry_points)
+def library(dist, description, needs=(), loads=(), doors=("__init__.py", "testing.py"), entry_points={}):
+    """A library: imports what it `needs` and what 3rdparty/python grants it; others come in by its doors only.
+
+    `loads` names third-party distributions that it has another load by name, so that no import shows them.
+    """
+    _wheel(dist, description, loads, entry_points)
     __dependencies_rules__(("*", "/**", [f"{_LIBRARIES}/{need}/**" for need in needs], _OUTSIDE, _refuse("*")))
     __dependents_rules__(([f"/{door}" for door in doors], "*"), ("*", _FRIENDS, _refuse("*")))
 
 
-def service(dist, description, needs=(), floors=(), entry_points={}):
+def service(dist, description, needs=(), loads=(), floors=(), entry_points={}):
     """A service: nothing imports it. `floors` lists its rooms from the top; a room sees no sibling and nothing above it."""
-    _wheel(dist, description, entry_points)
+    _wheel(dist, description, loads, entry_points)
     outside = [[f"{_LIBRARIES}/{need}/**" for need in needs], _OUTSIDE, _refuse("*")]
     rules, above = [], [_refuse("/app.py"), _refuse("/__main__.py")]
     for floor in floors:

@@ -199,6 +199,26 @@ def test_ctrl_c_once_lets_the_running_step_end_and_says_how_to_go_on(folder: Pat
     assert (folder / "log").read_text().split() == ["first", "second", "third"]
 
 
+def test_ctrl_c_during_the_last_step_tells_how_it_ended(folder: Path, waiting: Signal) -> None:
+    """When the step that may still end was the last one, the workflow has ended: exit 0, and nothing to resume."""
+    (folder / "stops.yml").write_text(STOPS.partition("  third:")[0])
+    with begin("run", "stops.yml", "--data-dir", folder / "data", cwd=folder) as process:
+        waiting.wait()
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "Stopping" in line:
+                break
+        (folder / "go").touch()
+        rest = process.stdout.read()
+        status = process.wait(30)
+    if "nothing left to do" in rest:
+        assert (status, run(folder, "stops.yml", "--resume")[0]) == (0, 2)
+    else:
+        assert (status, run(folder, "stops.yml", "--resume")[0]) == (130, 0)
+    assert (folder / "log").read_text().split() == ["first", "second"]
+
+
 def test_ctrl_c_twice_ends_at_once(folder: Path, waiting: Signal) -> None:
     """The second one does not wait for the step; it is repeated on --resume."""
     with begin("run", "stops.yml", "--data-dir", folder / "data", cwd=folder) as process:

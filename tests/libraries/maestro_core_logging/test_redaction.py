@@ -139,9 +139,9 @@ def test_structures_are_masked_by_name() -> None:
     assert logged[2]["event"] == "bob:[redacted]"
 
 
-@pytest.fixture
-def secret() -> Iterator[str]:
-    value = "pä\"ss\\'wörd\x1b\n§1"
+@pytest.fixture(params=["pä\"ss\\'wörd\x1b\nzq", "it's \x1b wörd\nzq"])
+def secret(request: pytest.FixtureRequest) -> Iterator[str]:
+    value: str = request.param
     register_secret(value)
     yield value
     forget_secret(value)
@@ -167,6 +167,7 @@ def test_a_registered_value_is_masked_in_every_form(secret: str) -> None:
     for record in logged:
         assert_no_secret([record], "wör")
         assert_no_secret([record], "w%C3%B6r")
+        assert_no_secret([record], "zq")
         assert MASK in record["text"]
 
 

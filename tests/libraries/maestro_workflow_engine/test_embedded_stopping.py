@@ -30,7 +30,8 @@ async def main():
                 if event.type == "step.started":
                     print("started", flush=True)
         except asyncio.CancelledError:
-            print("stopping", flush=True)
+            # From the loop: by then this task drains, and the next interrupt cannot hit it in the middle of a line.
+            asyncio.get_running_loop().call_soon(lambda: print("stopping", flush=True))
             raise
 
 asyncio.run(main())

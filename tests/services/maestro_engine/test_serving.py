@@ -92,7 +92,7 @@ def test_a_killed_engine_goes_on_where_it_was(tmp_path: Path, started: list[Engi
 
 
 def test_a_second_signal_ends_it_at_once_and_leaves_the_work_resumable(
-    tmp_path: Path, started: list[EngineProcess]
+    tmp_path: Path, started: list[EngineProcess], waiting: Signal
 ) -> None:
     """While a step of a minute runs, the first Ctrl-C waits for it, the second does not; 130 says so."""
     engine = EngineProcess(tmp_path / "data", "--port", "0", MAESTRO_ENGINE_DRAIN_S="60")

@@ -156,28 +156,27 @@ class _Follower:
 
     async def _watch(self, report: Report, workflow_id: str) -> int:
         ticking = asyncio.create_task(_tick(report))
+        ended_as = ""
         try:
-            await self._pass_on(report, workflow_id)
+            ended_as = await self._pass_on(report, workflow_id)
+            state = await self._backend.get(workflow_id)
+            document = state.as_json()
+            paths = await self._paths(document)
         except EngineClosed:
             report.close()
             report.say("")
-            report.say(f"Interrupted. To go on: {self._options.resume_command}")
-            return INTERRUPTED
+            if not ended_as:
+                report.say(f"Interrupted. To go on: {self._options.resume_command}")
+                return INTERRUPTED
+            report.say(f"Interrupted, but there was nothing left to do: {ended_as}.")
+            return _exit_status(ended_as)
         finally:
             ticking.cancel()
-        state = await self._backend.get(workflow_id)
-        document = state.as_json()
-        paths: dict[str, Path] = {}
-        for artifact in artifacts_in(document):
-            try:
-                paths[artifact["sha256"]] = (await self._backend.artifact(artifact["sha256"])).resolve()
-            except ArtifactNotFound:
-                continue
         report.ended(document, paths)
-        return 0 if state.status == "succeeded" else 1
+        return _exit_status(state.status)
 
-    async def _pass_on(self, report: Report, workflow_id: str) -> None:
-        """Every event until the workflow ends; a terminal that is slow delays what is shown and loses nothing."""
+    async def _pass_on(self, report: Report, workflow_id: str) -> str:
+        """Every event until the workflow ends, then how it ended; a slow terminal delays what is shown, no more."""
         from_seq = 1
         while True:
             try:
@@ -186,7 +185,21 @@ class _Follower:
                     from_seq = event.seq + 1
             except SlowReader:
                 continue
-            return
+            return event.type.removeprefix("workflow.")
+
+    async def _paths(self, document: Mapping[str, object]) -> dict[str, Path]:
+        """Where each artifact lies that the state names; one that is no longer kept is left out."""
+        paths: dict[str, Path] = {}
+        for artifact in artifacts_in(document):
+            try:
+                paths[artifact["sha256"]] = (await self._backend.artifact(artifact["sha256"])).resolve()
+            except ArtifactNotFound:
+                continue
+        return paths
+
+
+def _exit_status(ended_as: str) -> int:
+    return 0 if ended_as == "succeeded" else 1
 
 
 async def _tick(report: Report) -> None:

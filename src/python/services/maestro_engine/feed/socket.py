@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from maestro_engine.feed.hub import Hub, TooManyReaders
@@ -38,9 +37,9 @@ class Subscribe(BaseModel):
     @model_validator(mode="after")
     def _place_fits(self) -> Self:
         if self.workflow_id is None and self.from_seq is not None:
-            raise PydanticCustomError("wrong_place", "from_seq needs a workflow_id; all workflows go by from_position")
+            raise ValueError("from_seq needs a workflow_id; all workflows go by from_position")
         if self.workflow_id is not None and self.from_position is not None:
-            raise PydanticCustomError("wrong_place", "from_position is for all workflows; one goes by from_seq")
+            raise ValueError("from_position is for all workflows; one goes by from_seq")
         return self
 
 
@@ -159,7 +158,8 @@ class SocketSession:
                     await self._complain("feed.bad-json", first["msg"])
                     return self._leave(Goodbye(BAD_MESSAGE, "a message is JSON text"))
                 where = ".".join(str(part) for part in first["loc"][1:])
-                await self._complain("feed.bad-message", f"{where}: {first['msg']}" if where else first["msg"])
+                what = first["msg"].removeprefix("Value error, ")
+                await self._complain("feed.bad-message", f"{where}: {what}" if where else what)
                 continue
             await (self._subscribe(command) if isinstance(command, Subscribe) else self._unsubscribe(command))
 

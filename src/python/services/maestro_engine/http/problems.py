@@ -152,7 +152,7 @@ async def _answer_invalid_request(request: Request, error: Exception) -> JSONRes
         {
             "part": str(each["loc"][0]),
             "pointer": _pointer(each["loc"][1:]),
-            "message": each["msg"],
+            "message": each["msg"].removeprefix("Value error, "),
             "code": each["type"].replace("_", "-"),
         }
         for each in found

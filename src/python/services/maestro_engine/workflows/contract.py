@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict
-from pydantic_core import PydanticCustomError
 
 WorkflowStatus = Literal["running", "cancelling", "succeeded", "failed", "cancelled"]
 StepStatus = Literal[
@@ -36,7 +35,7 @@ class StartWorkflow(BaseModel):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if len(self.model_fields_set & {"definition", "template"}) != 1:
-            raise PydanticCustomError("one_source", "give either definition or template")
+            raise ValueError("give either definition or template")
         return self
 
 
