@@ -1,6 +1,7 @@
 """DBOS on SQLite in the four cases; one process, one fresh folder, prints the seconds that a case took.
 
-The third argument is SQLite's journal mode: DBOS itself sets none, so `delete` is its default; `wal` is set on the file before.
+The third argument is SQLite's journal mode: DBOS itself sets none, so `delete` is its default; `wal` is set on the
+file before DBOS opens it.
 """
 
 import asyncio

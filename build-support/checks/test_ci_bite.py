@@ -81,12 +81,16 @@ def test_a_sound_workflow_has_no_offence(tmp_path: Path) -> None:
         ("    timeout-minutes: 1\n", "", "the job changed has no timeout-minutes"),
         ("check-changed", "publish", "no job for pull requests calls build-support/bin/check-changed"),
         ("- run: .ci/run", "- run: ./pants --version", "no job for main calls .ci/run"),
-        ("publish \"$TAG\"", "check-changed", "no job for tags calls build-support/bin/publish"),
+        ('publish "$TAG"', "check-changed", "no job for tags calls build-support/bin/publish"),
         ("    needs: everything\n", "", "the job publish publishes without waiting"),
         ("checkout@v6", "checkout@main", "uses actions/checkout@main; pin it"),
         ("./.github/actions/bootstrap", "./.github/actions/other", "where there is no action.yml"),
         ('"$TAG"', "${{ github.ref_name }}", "puts an expression into a script"),
-        ("      - run: .ci/run\n", "      - run: .ci/run\n      - run: build-support/bin/gone\n", "build-support/bin/gone, which"),
+        (
+            "      - run: .ci/run\n",
+            "      - run: .ci/run\n      - run: build-support/bin/gone\n",
+            "build-support/bin/gone, which",
+        ),
     ],
 )
 def test_a_broken_promise_is_found(sound: str, wrong: str, expected: str, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""Installs Pants and its `pex` tool into one cache folder; called by the launcher `pants`, with a Python that Pants runs on.
+"""Installs Pants and its `pex` tool into one cache folder; the launcher `pants` calls it with a Python that Pants runs on.
 
-Safe to run twice at once: the second waits for the first. An interrupted run leaves no `ready` file, and the next begins anew.
+Safe to run twice at once: the second waits for the first. An interrupted run leaves no `ready` file, and the next one
+begins anew.
 """
 
 import fcntl
@@ -11,7 +12,7 @@ import subprocess
 import sys
 from typing import IO
 
-# Pants fetches this tool as one file from a download site; we build the very same bytes from the package index instead, so
+# Pants fetches this tool as one file from a download site. We build the very same bytes from the package index, so
 # that one source of packages is enough. The hash is what Pants checks as well.
 PEX_VERSION = "2.1.148"
 PEX_SHA256 = "33eda6fad1efe372d626916c456c9643e1a99403c4d2e14ca521000b5f786e8c"
@@ -46,7 +47,9 @@ def take(lock: IO[str]) -> None:
 
 def is_ready(home: str) -> bool:
     """Whether an installation was finished, and the Python beneath it is still there."""
-    return os.path.exists(os.path.join(home, "ready")) and os.access(os.path.join(home, "venv", "bin", "python"), os.X_OK)
+    return os.path.exists(os.path.join(home, "ready")) and os.access(
+        os.path.join(home, "venv", "bin", "python"), os.X_OK
+    )
 
 
 def install(home: str) -> None:
@@ -77,13 +80,17 @@ def check_pex(path: str) -> None:
     with open(path, "rb") as built:
         found = hashlib.sha256(built.read()).hexdigest()
     if found != PEX_SHA256:
-        sys.exit(f"pants: the pex tool that was built has the SHA-256 {found}, expected {PEX_SHA256}; delete {path} and try again.")
+        sys.exit(
+            f"pants: the pex tool that was built has the SHA-256 {found}, expected {PEX_SHA256}; delete {path} and try again."
+        )
 
 
 def run(command: "list[str]", **extra_env: str) -> None:
     done = subprocess.run(command, env={**os.environ, **extra_env}, stdout=sys.stderr, close_fds=False)
     if done.returncode != 0:
-        sys.exit(f"pants: could not install Pants: `{' '.join(command)}` ended with {done.returncode}; its output is above.")
+        sys.exit(
+            f"pants: could not install Pants: `{' '.join(command)}` ended with {done.returncode}; its output is above."
+        )
 
 
 if __name__ == "__main__":

@@ -103,6 +103,9 @@ def who_may_use(resolve, grants):
     """Says, for each distribution of a resolve, which wheels may import it; tests and benchmarks may import all of them."""
     others = ("//tests/**", "//benchmarks/**", "//build-support/**", "//:*", "/**", _refuse("*"))
     __dependents_rules__(
-        *[(f"/{resolve}#{dist}", [f"//src/python/*/{name}/**" for name in wheels], others) for dist, wheels in grants.items()],
+        *[
+            (f"/{resolve}#{dist}", [f"//src/python/*/{name}/**" for name in wheels], others)
+            for dist, wheels in grants.items()
+        ],
         ("*", "*"),
     )

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import uv
-from kit.readme import readme_program
-
 from journeys.nested import ROOT, Ran, Repository, outside_environment, run
 from journeys.servers import free_port, serving
+
+from kit.readme import readme_program
 
 WHEELS = sorted(build.parent for build in ROOT.glob("src/python/*/*/BUILD"))
 OURS = {folder.name.replace("_", "-") for folder in WHEELS}

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from journeys.nested import ROOT, Repository, outside_environment
 from journeys.servers import free_port, serving
 

@@ -17,9 +17,10 @@ def readme_program(text: str) -> str:
 
 
 def run_readme(import_name: str, *, timeout_s: float = 60.0) -> None:
-    """Run the README of an installed package in an empty folder; raises AssertionError with its output when it fails."""
+    """Run the README of an importable package in an empty folder; raises AssertionError with what it printed."""
     spec = importlib.util.find_spec(import_name)
-    assert spec is not None and spec.origin is not None, f"{import_name} cannot be imported"
+    assert spec is not None, f"{import_name} cannot be imported"
+    assert spec.origin is not None, f"{import_name} is no package with an __init__.py"
     program = readme_program((Path(spec.origin).parent / "README.md").read_text(encoding="utf-8"))
     assert program.strip(), f"the README of {import_name} has no ```python block"
     path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path if entry)
