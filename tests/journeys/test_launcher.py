@@ -63,7 +63,7 @@ class Machine:
 
     def pants(self, *arguments: str, cwd: Path | None = None, **env: str) -> Ran:
         cwd = cwd or self.repository.root
-        launcher = os.path.relpath(self.repository.root / "pants", cwd)
+        launcher = f"./{os.path.relpath(self.repository.root / 'pants', cwd)}"
         return run([launcher, *arguments], cwd=cwd, env={"PATH": str(self.path), "HOME": str(self.home), **env}, timeout_s=30)
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from kit.processes import import_path
+
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOW = Path("examples/workflows/repository-report.yml")
 FIRST_DOWNLOAD_S = 240.0
@@ -53,7 +55,7 @@ def command(data_dir: Path, *more: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUTF8": "1"}
+    return {**os.environ, "PYTHONPATH": import_path(), "PYTHONUTF8": "1"}
 
 
 def run(repository: Path, data_dir: Path, *more: str) -> subprocess.CompletedProcess[str]:

@@ -8,6 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from kit.processes import import_path
+
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -23,14 +25,13 @@ def run_readme(import_name: str, *, timeout_s: float = 60.0) -> None:
     assert spec.origin is not None, f"{import_name} is no package with an __init__.py"
     program = readme_program((Path(spec.origin).parent / "README.md").read_text(encoding="utf-8"))
     assert program.strip(), f"the README of {import_name} has no ```python block"
-    path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path if entry)
     with tempfile.TemporaryDirectory() as empty:
         script = Path(empty) / "readme_blocks.py"
         script.write_text(program, encoding="utf-8")
         done = subprocess.run(
             [sys.executable, "-W", "error::DeprecationWarning", script.name],
             cwd=empty,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, "PYTHONPATH": import_path()},
             capture_output=True,
             text=True,
             timeout=timeout_s,

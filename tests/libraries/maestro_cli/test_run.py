@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from libraries.maestro_cli.command import Signal, begin, maestro
+from libraries.maestro_cli.command import begin, maestro
+
+from kit.processes import Signal
 
 SAMPLE = """
 name: sample
@@ -252,8 +254,8 @@ def test_a_pipe_that_is_closed_early_leaves_the_run_resumable(folder: Path, wait
     with begin("run", "stops.yml", "--data-dir", folder / "data", cwd=folder) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        process.stdout.close()
         waiting.wait()
+        process.stdout.close()
         (folder / "go").touch()
         assert process.stderr is not None
         errors = process.stderr.read()

@@ -11,6 +11,7 @@ from typing import TextIO
 
 import pytest
 
+from kit.processes import import_path
 from maestro_core_logging import get_logger, setup_logging
 from maestro_core_logging._rate import Dropped
 from maestro_core_logging._writer import Writer
@@ -137,7 +138,7 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=50,
         check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
+        env={**os.environ, "PYTHONPATH": import_path()},
     )
 
 
@@ -165,7 +166,7 @@ def test_a_program_whose_logs_nobody_reads_can_end() -> None:
                 "for number in range(5000): get_logger('x').info('line', text='x' * 100)\n",
             ],
             stderr=writing,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
+            env={**os.environ, "PYTHONPATH": import_path()},
         )
         assert process.wait(50) == 0
     finally:

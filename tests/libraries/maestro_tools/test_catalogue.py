@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kit.processes import import_path
 from maestro_tools import (
     InvalidArguments,
     InvalidSource,
@@ -156,7 +157,7 @@ def test_importing_the_package_is_light() -> None:
     program = f"import sys, maestro_tools; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env={"PYTHONPATH": ":".join(sys.path)},
+        env={"PYTHONPATH": import_path()},
         capture_output=True,
         text=True,
         timeout=60,

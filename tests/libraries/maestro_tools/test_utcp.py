@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from kit.processes import import_path
 from maestro_tools import (
     InvalidSource,
     ResultTooLarge,
@@ -276,10 +277,9 @@ def test_importing_utcp_leaves_logging_alone() -> None:
         "asyncio.run(main())\n"
         "print(root.handlers, root.level, 'utcp_cli' in __import__('sys').modules)\n"
     )
-    path = ":".join(sys.path)
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env={"PYTHONPATH": path},
+        env={"PYTHONPATH": import_path()},
         capture_output=True,
         text=True,
         timeout=60,

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from kit.processes import import_path
+
 # One process that forks for each crash: a fresh interpreter for each would take most of the time.
 DRIVER = """
 import asyncio, json, os, signal, sys
@@ -134,7 +136,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Any:
     (folder / "driver.py").write_text(DRIVER)
     done = subprocess.run(
         [sys.executable, str(folder / "driver.py"), str(folder)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
+        env={**os.environ, "PYTHONPATH": import_path()},
         capture_output=True,
         text=True,
         timeout=55,

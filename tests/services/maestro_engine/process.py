@@ -2,7 +2,6 @@
 
 import json
 import os
-import select
 import subprocess
 import sys
 import threading
@@ -10,6 +9,8 @@ import time
 import urllib.request
 from pathlib import Path
 from typing import IO, Any
+
+from kit.processes import import_path
 
 
 class EngineProcess:
@@ -21,7 +22,7 @@ class EngineProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "NO_COLOR": "1", **environment},
+            env={**os.environ, "PYTHONPATH": import_path(), "NO_COLOR": "1", **environment},
             start_new_session=True,
         )
         self.lines: list[str] = []
@@ -82,22 +83,3 @@ class EngineProcess:
         self.process.wait(10)
         for reader in self._readers:
             reader.join(10)
-
-
-class Signal:
-    """A named pipe that a step writes to and a test waits for: `echo > path`."""
-
-    def __init__(self, path: Path) -> None:
-        os.mkfifo(path)
-        # Open for both, so that a step that writes never waits for a reader.
-        self._pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-
-    def wait(self, within_s: float = 30.0) -> None:
-        """Wait until a step has written."""
-        ready, _, _ = select.select([self._pipe], [], [], within_s)
-        assert ready, "no step has written to the pipe"
-        os.read(self._pipe, 4096)
-
-    def close(self) -> None:
-        """Let go of the pipe."""
-        os.close(self._pipe)

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from services.maestro_engine.process import EngineProcess, Signal
+from services.maestro_engine.process import EngineProcess
+
+from kit.processes import Signal
 
 SLEEPER = """
 name: sleeper
