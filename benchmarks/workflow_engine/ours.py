@@ -18,7 +18,10 @@ class Increment:
 
     async def run(self, call: StepCall) -> object:
         given = call.arguments["n"]
-        return {"n": given + 1 if isinstance(given, int) else len(given)}
+        if isinstance(given, list):
+            return {"n": len(given)}
+        assert isinstance(given, int)
+        return {"n": given + 1}
 
     async def close(self) -> None:
         return None

@@ -52,7 +52,6 @@ def run(case: str, folder: Path, journal_mode: str) -> float:
     config: DBOSConfig = {
         "name": "benchmark",
         "system_database_url": f"sqlite:///{database}",
-        "run_admin_server": False,
         "log_level": "ERROR",
     }
     DBOS(config=config)

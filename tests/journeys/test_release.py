@@ -106,7 +106,9 @@ def test_every_wheel_is_published(published: Ran) -> None:
 def test_a_wheel_installs_alone_and_does_what_its_readme_says(folder: Path, index: Index, room: Path) -> None:
     """From the index alone, into an empty environment: door, types, metadata, commands, and the README as it was uploaded."""
     env, home = outside_environment(), room / "environments" / folder.name
-    uv_env = {**env, "UV_CACHE_DIR": str(room / "uv"), "UV_NO_CONFIG": "1", "UV_DEFAULT_INDEX": index.simple}
+    # No other index, whatever uv is told outside; one cache for all the environments.
+    uv_env = {word: value for word, value in env.items() if not word.startswith("UV_")}
+    uv_env |= {"UV_CACHE_DIR": str(room / "uv"), "UV_NO_CONFIG": "1", "UV_DEFAULT_INDEX": index.simple}
     name = folder.name.replace("_", "-")
     for arguments in (
         ["venv", "--quiet", "--python", sys.executable, home],

@@ -249,7 +249,7 @@ def test_a_folder_in_use_names_who_uses_it(folder: Path, waiting: Signal) -> Non
     assert "data folder" in errors
 
 
-def test_a_pipe_that_is_closed_early_leaves_the_run_resumable(folder: Path, waiting: Signal) -> None:
+def test_a_pipe_that_is_closed_early_ends_the_run_without_a_trace(folder: Path, waiting: Signal) -> None:
     """`maestro run … | head -1` ends without a trace."""
     with begin("run", "stops.yml", "--data-dir", folder / "data", cwd=folder) as process:
         assert process.stdout is not None
