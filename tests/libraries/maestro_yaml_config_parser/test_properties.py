@@ -56,7 +56,9 @@ class Quoting(yaml.SafeDumper):
     """Writes strings in double quotes, because YAML 1.1 leaves some bare that YAML 1.2 reads as numbers."""
 
 
-Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))  # type: ignore[no-untyped-call]  # inherited, so mypy does not see that it is PyYAML
+yaml.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'), Dumper=Quoting
+)
 Quoting.ignore_aliases = lambda self, data: True  # type: ignore[method-assign]  # as PyYAML's documentation has it
 
 
