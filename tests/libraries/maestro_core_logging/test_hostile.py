@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from maestro_core_logging import Limits, get_logger
 from maestro_core_logging._clean import Cleaner
+from maestro_core_logging._pipeline import Pipeline
 from maestro_core_logging._redact import Redactor
 from maestro_core_logging._secrets import KnownSecrets
 from maestro_core_logging.testing import captured
@@ -268,6 +269,22 @@ def test_a_fault_of_the_library_does_not_reach_the_caller(monkeypatch: pytest.Mo
     assert (record["event"], record["error"]) == ("logging.record_failed", "RuntimeError")
     assert "s3cret" not in stream.getvalue()
     assert setup.dropped == {"failed": 1}
+
+
+def test_a_notice_that_cannot_be_written_is_counted(monkeypatch: pytest.MonkeyPatch, setup_to: Any) -> None:
+    """If not even the notice of a fault gets out, the counters still tell of both."""
+
+    def broken(*_args: object) -> None:
+        raise RuntimeError("s3cret")
+
+    setup, stream = setup_to()
+    monkeypatch.setattr(Cleaner, "fields", broken)
+    monkeypatch.setattr(Pipeline, "_notice", broken)
+    log.info("x", a=1)
+    assert setup.flush(10)
+
+    assert stream.getvalue() == ""
+    assert setup.dropped == {"failed": 1, "unnoticed": 1}
 
 
 def test_deep_recursion_of_the_program_is_survived(setup_to: Any) -> None:

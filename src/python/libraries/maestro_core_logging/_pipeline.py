@@ -1,6 +1,5 @@
 """The way of every record: from the standard library's LogRecord to a line that may be shown."""
 
-import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -52,11 +51,16 @@ class Pipeline:
             if line is not None:
                 self.put(line)
         except Exception as error:  # a fault of ours must not become one of the application
-            with contextlib.suppress(Exception):
-                self.dropped.add("failed")
-                self.put(self._notice(record, "logging.record_failed", error=type(error).__name__))
+            self.dropped.add("failed")
+            self._tell_of_failure(record, error)
         finally:
             _busy.now = False
+
+    def _tell_of_failure(self, record: logging.LogRecord, failure: Exception) -> None:
+        try:
+            self.put(self._notice(record, "logging.record_failed", error=type(failure).__name__))
+        except Exception:  # even the notice cannot be written: the counter is what is left to tell of it
+            self.dropped.add("unnoticed")
 
     def _line(self, record: logging.LogRecord) -> str | None:
         context = get_contextvars()
