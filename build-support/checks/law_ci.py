@@ -1,4 +1,4 @@
-"""Law: CI calls the scripts that a person calls, runs what a change can have broken, and holds as few rights as it can."""
+"""Law: CI calls the scripts that a person calls, runs what a change can have broken, and holds few rights."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Installs Pants and its `pex` tool into one cache folder; the launcher `pants` calls it with a Python that Pants runs on.
+"""Installs Pants and its `pex` tool into one cache folder; `./pants` calls it with a Python that Pants runs on.
 
 Safe to run twice at once: the second waits for the first. An interrupted run leaves no `ready` file, and the next one
 begins anew.
@@ -35,8 +35,11 @@ def main(home: str) -> None:
 
 
 def take(lock: IO[str]) -> None:
-    """Waits for the lock, and says so when another holds it. It is free again when this process and those that it started
-    have ended, however they end: a pip that outlives a killed run can't write into what the next one installs."""
+    """Waits for the lock, and says so when another holds it.
+
+    It is free again when this process and those that it started have ended, however they end: a pip that outlives a
+    killed run can't write into what the next one installs.
+    """
     os.set_inheritable(lock.fileno(), True)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -81,7 +84,7 @@ def check_pex(path: str) -> None:
         found = hashlib.sha256(built.read()).hexdigest()
     if found != PEX_SHA256:
         sys.exit(
-            f"pants: the pex tool that was built has the SHA-256 {found}, expected {PEX_SHA256}; delete {path} and try again."
+            f"pants: the pex tool that was built has the SHA-256 {found}, expected {PEX_SHA256}; delete {path}"
         )
 
 

@@ -61,14 +61,16 @@ class Repository:
 
     root: Path
 
-    def run(self, *command: str | Path, timeout_s: float, cwd: Path | None = None, **env: str) -> Ran:
+    def run(
+        self, *command: str | Path, timeout_s: float, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> Ran:
         """Run a command in the copy (or in `cwd`), without Pants' daemon, which would outlive the test."""
-        unwatched = {**outside_environment(), "PANTS_PANTSD": "false", "PANTS_DYNAMIC_UI": "false", **env}
+        unwatched = {**outside_environment(), "PANTS_PANTSD": "false", "PANTS_DYNAMIC_UI": "false", **(env or {})}
         return run(list(command), cwd=cwd or self.root, env=unwatched, timeout_s=timeout_s)
 
-    def pants(self, *arguments: str, timeout_s: float, **env: str) -> Ran:
+    def pants(self, *arguments: str, timeout_s: float, env: Mapping[str, str] | None = None) -> Ran:
         """Run `./pants` in the copy."""
-        return self.run(self.root / "pants", *arguments, timeout_s=timeout_s, **env)
+        return self.run(self.root / "pants", *arguments, timeout_s=timeout_s, env=env)
 
     def write(self, path: str, text: str) -> None:
         """Write a file of the copy, with its folders."""

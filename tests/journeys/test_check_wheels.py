@@ -1,4 +1,4 @@
-"""`build-support/bin/check-wheels` passes a wheel that is as it should be, and names what is wrong with one that is not."""
+"""`build-support/bin/check-wheels` passes a wheel that is as it should be, and names what is wrong with another."""
 
 import base64
 import hashlib
@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-
 from journeys.nested import Ran, Repository
 
 SOURCE = "src/python/libraries/maestro_sample"
@@ -102,9 +101,15 @@ def test_a_sound_wheel_is_passed(repository: Repository, tmp_path: Path) -> None
         (metadata("pydantic[email]<3,>=2.14", "pydantic==2.14.3"), "it requires pydantic as '==2.14.3'"),
         (metadata("pydantic[email]<3,>=2.14", "pydantic<3"), "it requires pydantic with no lower bound"),
         (metadata("pydantic[email]<3,>=2.14", "pydantic @ file:///x.whl"), "is not a name and a range"),
-        (metadata("maestro-other~=0.3.0", "maestro.other==0.3.0"), "it requires our maestro.other as '==0.3.0', expected"),
+        (
+            metadata("maestro-other~=0.3.0", "maestro.other==0.3.0"),
+            "it requires our maestro.other as '==0.3.0', expected",
+        ),
         ({f"{INFO}/entry_points.txt": "[console_scripts]\nx = gone:main\n"}, "names the module gone, which is not in"),
-        ({f"{INFO}/entry_points.txt": "[console_scripts]\nx = maestro_sample:main\n"}, "names main, which maestro_sample"),
+        (
+            {f"{INFO}/entry_points.txt": "[console_scripts]\nx = maestro_sample:main\n"},
+            "names main, which maestro_sample",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(

@@ -1,4 +1,4 @@
-"""`./pants` brings Pants by itself: it finds a Python that Pants runs on or says what to install, once, whatever happens."""
+"""`./pants` brings Pants by itself, once: it finds a Python that Pants runs on, or says what to install."""
 
 import contextlib
 import os
@@ -6,11 +6,11 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
 from journeys.nested import Ran, Repository, outside_environment, run
 
 # What the launcher calls besides a Python.
@@ -61,10 +61,11 @@ class Machine:
         program.chmod(0o755)
         return program
 
-    def pants(self, *arguments: str, cwd: Path | None = None, **env: str) -> Ran:
+    def pants(self, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Ran:
         cwd = cwd or self.repository.root
         launcher = f"./{os.path.relpath(self.repository.root / 'pants', cwd)}"
-        return run([launcher, *arguments], cwd=cwd, env={"PATH": str(self.path), "HOME": str(self.home), **env}, timeout_s=30)
+        all_of_it = {"PATH": str(self.path), "HOME": str(self.home), **(env or {})}
+        return run([launcher, *arguments], cwd=cwd, env=all_of_it, timeout_s=30)
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_it_takes_a_python_from_pyenv(machine: Machine) -> None:
     machine.put("elsewhere/versions/3.8.1/bin/python", PYTHON.format(name="the other pyenv"))
     assert "brought by pyenv" in machine.pants().text
     elsewhere = {"PYENV_ROOT": str(machine.folder / "elsewhere"), "MAESTRO_PANTS_HOME": str(machine.folder / "second")}
-    assert "brought by the other pyenv" in machine.pants(**elsewhere).text
+    assert "brought by the other pyenv" in machine.pants(env=elsewhere).text
 
 
 def test_it_has_uv_fetch_a_python(machine: Machine) -> None:
@@ -104,9 +105,9 @@ def test_it_takes_the_python_that_it_is_told(machine: Machine) -> None:
     """A path with a space too; one that Pants does not run on is refused and not silently replaced."""
     machine.put("bin/python3.9", PYTHON.format(name="PATH"))
     told = machine.put("a folder/python", PYTHON.format(name="told"))
-    assert "brought by told" in machine.pants(MAESTRO_PANTS_PYTHON=str(told)).text
+    assert "brought by told" in machine.pants(env={"MAESTRO_PANTS_PYTHON": str(told)}).text
     other = {"MAESTRO_PANTS_HOME": str(machine.folder / "second"), "MAESTRO_PANTS_PYTHON": "/no/such/python"}
-    ran = machine.pants(**other)
+    ran = machine.pants(env=other)
     assert ran.code == 1
     assert "MAESTRO_PANTS_PYTHON=/no/such/python is not a Python 3.7, 3.8 or 3.9 that runs" in ran.text
 
@@ -150,13 +151,18 @@ def test_it_begins_anew_when_its_python_is_gone(machine: Machine) -> None:
 
 
 def test_an_interrupted_start_is_made_good_and_two_at_once_install_once(repository: Repository, tmp_path: Path) -> None:
-    """With the real Pants: the first start is killed in the middle; then two at once both succeed, and one of them installs."""
+    """With the real Pants: a first start is killed in the middle; then two at once both succeed, and one installs."""
     home = tmp_path / "pants"
     env = {**outside_environment(), "MAESTRO_PANTS_HOME": str(home), "PANTS_PANTSD": "false"}
     command: list[str | Path] = [repository.root / "pants", "--version"]
 
     first = subprocess.Popen(
-        command, cwd=repository.root, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        cwd=repository.root,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     assert ends_or_appears(first, home, "*/venv/bin/pip"), "the first start ended before it had installed anything"
     os.killpg(first.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Every wheel is released for real: published to a devpi index, installed from it into an environment of its own, and run."""
+"""Every wheel is released for real: published to a devpi index, installed from it by itself, and run."""
 
 import json
 import secrets
@@ -59,7 +59,7 @@ class Index:
 
 @pytest.fixture(scope="module")
 def index(room: Path) -> Iterator[Index]:
-    """The index maestro/prod of a new devpi server, above its mirror of the public index; as docs/guides/releasing.md has it."""
+    """The index maestro/prod of a new devpi server, above its mirror of the public index (docs/guides/releasing.md)."""
     folder, port = room / "devpi", free_port()
     folder.mkdir()
     root_password, password = secrets.token_urlsafe(), secrets.token_urlsafe()
@@ -90,7 +90,7 @@ def index(room: Path) -> Iterator[Index]:
 @pytest.fixture(scope="module")
 def published(repository: Repository, index: Index) -> Ran:
     """What publishing every wheel said."""
-    ran = repository.run("build-support/bin/publish", "--all", timeout_s=400, **index.environment)
+    ran = repository.run("build-support/bin/publish", "--all", timeout_s=400, env=index.environment)
     assert ran.code == 0, ran.text
     return ran
 
@@ -104,17 +104,18 @@ def test_every_wheel_is_published(published: Ran) -> None:
 @pytest.mark.usefixtures("published")
 @pytest.mark.parametrize("folder", WHEELS, ids=lambda folder: folder.name)
 def test_a_wheel_installs_alone_and_does_what_its_readme_says(folder: Path, index: Index, room: Path) -> None:
-    """From the index alone, into an empty environment: door, types, metadata, commands, and the README as it was uploaded."""
+    """From the index alone, into an empty environment: door, types, metadata, commands, README as uploaded."""
     env, home = outside_environment(), room / "environments" / folder.name
     # No other index, whatever uv is told outside; one cache for all the environments.
     uv_env = {word: value for word, value in env.items() if not word.startswith("UV_")}
     uv_env |= {"UV_CACHE_DIR": str(room / "uv"), "UV_NO_CONFIG": "1", "UV_DEFAULT_INDEX": index.simple}
     name = folder.name.replace("_", "-")
-    for arguments in (
+    commands: list[list[str | Path]] = [
         ["venv", "--quiet", "--python", sys.executable, home],
         ["pip", "install", "--quiet", "--python", home, name],
-    ):
-        ran = run([uv.find_uv_bin(), *arguments], cwd=room, env=uv_env, timeout_s=300)
+    ]
+    for command in commands:
+        ran = run([uv.find_uv_bin(), *command], cwd=room, env=uv_env, timeout_s=300)
         assert ran.code == 0, ran.text
 
     empty = room / "empty" / folder.name
@@ -143,13 +144,16 @@ def test_a_wheel_installs_alone_and_does_what_its_readme_says(folder: Path, inde
 def test_a_version_is_published_once(repository: Repository, index: Index) -> None:
     """The second time it is refused before anything is uploaded, with what to do; `--only-new` leaves it out."""
     name, path = "maestro-resilience", "src/python/libraries/maestro_resilience"
-    ran = repository.run("build-support/bin/publish", name, timeout_s=60, **index.environment)
+    ran = repository.run("build-support/bin/publish", name, timeout_s=60, env=index.environment)
     version = version_of(ROOT / path)
     assert ran.code == 1
-    assert f"{name} {version} is on the index already, and a published version never changes: raise {path}/VERSION" in ran.text
+    assert (
+        f"{name} {version} is on the index already, and a published version never changes: raise {path}/VERSION"
+        in ran.text
+    )
     assert "nothing was published" in ran.text
 
-    ran = repository.run("build-support/bin/publish", "--all", "--only-new", timeout_s=60, **index.environment)
+    ran = repository.run("build-support/bin/publish", "--all", "--only-new", timeout_s=60, env=index.environment)
     assert ran.code == 0, ran.text
     assert ran.text.count("is on the index already, left out") == len(WHEELS)
 
@@ -160,7 +164,7 @@ def test_the_index_itself_refuses_a_version_that_has_changed(repository: Reposit
     path = "src/python/libraries/maestro_resilience"
     with (repository.root / path / "README.md").open("a", encoding="utf-8") as readme:
         readme.write("\nOne line more.\n")
-    ran = repository.pants("publish", f"{path}:dist", timeout_s=200, **index.environment)
+    ran = repository.pants("publish", f"{path}:dist", timeout_s=200, env=index.environment)
     assert ran.code == 1
     assert "409 Conflict" in ran.text
     assert "failed for @maestro" in ran.text
@@ -173,7 +177,12 @@ def version_of(folder: Path) -> str:
 def probe(python: Path, name: str, package: str, *, cwd: Path, env: dict[str, str]) -> dict[str, Any]:
     """What an environment's Python finds of a distribution."""
     done = subprocess.run(
-        [python, "-W", "error", "-c", PROBE, name, package], cwd=cwd, env=env, capture_output=True, text=True, timeout=60
+        [python, "-W", "error", "-c", PROBE, name, package],
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)

@@ -1,4 +1,4 @@
-"""A second machine runs none of the tests that a first one has run: the remote cache for real, with a BuildGrid server."""
+"""A second machine runs none of the tests that a first one has run: a BuildGrid server is the remote cache."""
 
 import re
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def cache_address(room: Path) -> Iterator[str]:
 
 
 def test_a_second_machine_runs_none_of_the_tests(repository: Repository, room: Path, cache_address: str) -> None:
-    """With an empty store of its own each, the first run does the work and the second takes every result from the cache."""
+    """Each has an empty store of its own: the first does the work, the second takes every result from the cache."""
 
     def run_with_empty_store(name: str) -> dict[str, str]:
         ran = repository.pants(

@@ -1,7 +1,7 @@
 """The scripts in build-support/bin do what they say, and refuse what they can't do with a word on what to do instead.
 
-Where a script ends in `./pants`, the copy's launcher is replaced by one that prints what it was asked; the real one is run in
-test_release, test_visibility and, for `fix`, here.
+Where a script ends in `./pants`, the copy's launcher is replaced by one that prints what it was asked; the real one is
+run in test_release, test_visibility and, for `fix`, here.
 """
 
 import shutil
@@ -13,7 +13,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-
 from journeys.nested import Ran, Repository, copy_repository, outside_environment, run
 
 SAYS_WHAT_IT_IS_ASKED = '#!/bin/sh\necho "pants was asked: $*"\n'
@@ -58,7 +57,7 @@ def indexes() -> Iterator[tuple[Index, Index]]:
         members = {"do_GET": answer, "log_message": lambda *_: None}
         server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (BaseHTTPRequestHandler,), members))
         index.address = f"http://127.0.0.1:{server.server_port}/simple/"
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         servers.append((server, thread))
     yield both
@@ -76,13 +75,13 @@ def publish(repository: Repository, *words: str, index: str = "http://127.0.0.1:
         "TWINE_PASSWORD_MAESTRO": SECRET,
         **env,
     }
-    ran = repository.run("build-support/bin/publish", *words, timeout_s=60, **settings)
+    ran = repository.run("build-support/bin/publish", *words, timeout_s=60, env=settings)
     assert SECRET not in ran.text
     return ran
 
 
 def test_publish_takes_names_and_tags(scripted: Repository, indexes: tuple[Index, Index]) -> None:
-    """What is not on the index yet is handed to Pants; another's file of the same name and version does not count as ours."""
+    """What is not on the index yet is handed to Pants; a stranger's file of that name and version does not count."""
     index, _ = indexes
     index.answer = lambda _: (200, {}, '<a href="x">maestro_one-0.1.0-py2.py3-none-any.whl</a>')
     for words in (["maestro-one", "maestro-two-v0.1.0"], ["--all"]):
@@ -121,7 +120,11 @@ def test_publish_does_not_hand_its_password_on(scripted: Repository, indexes: tu
         (["maestro-three"], {}, "there is no wheel 'maestro-three'; the wheels are maestro-one, maestro-two"),
         (["../maestro-one"], {}, "there is no wheel '../maestro-one'"),
         (["maestro-one-v0.2.0"], {}, "asks for 0.2.0, but src/python/libraries/maestro_one/VERSION says 0.1.0"),
-        (["maestro-one"], {"TWINE_PASSWORD_MAESTRO": ""}, "TWINE_PASSWORD_MAESTRO not set; see docs/guides/releasing.md"),
+        (
+            ["maestro-one"],
+            {"TWINE_PASSWORD_MAESTRO": ""},
+            "TWINE_PASSWORD_MAESTRO not set; see docs/guides/releasing.md",
+        ),
         (["maestro-one"], {}, "the index (MAESTRO_INDEX_URL) can't be asked for maestro-one"),
         (["maestro-one"], {"MAESTRO_INDEX_URL": "file:///etc/"}, "not an http(s) address"),
         (["maestro-one"], {"MAESTRO_INDEX_URL": f"http://me:{SECRET}@127.0.0.1:9/"}, "without credentials"),

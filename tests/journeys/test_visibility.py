@@ -2,6 +2,7 @@
 
 import shutil
 
+import pytest
 from journeys.nested import Ran, Repository
 
 LIBRARIES, SERVICES = "src/python/libraries", "src/python/services"
@@ -13,7 +14,7 @@ SOUND = {
     f"{LOWER}/_inside.py": "INSIDE = 1\n",
     f"{UPPER}/BUILD": 'library("maestro-upper", "A library that needs the other.", needs=["maestro_lower"])\n',
     f"{UPPER}/__init__.py": "import maestro_lower as maestro_lower\n",
-    f"{DOOR}/BUILD": 'service("maestro-door", "A service.", needs=["maestro_upper"], floors=[["http", "feed"], ["work"]])\n',
+    f"{DOOR}/BUILD": 'service("maestro-door", "A.", needs=["maestro_upper"], floors=[["http", "feed"], ["work"]])\n',
     f"{DOOR}/__init__.py": "",
     f"{DOOR}/app.py": "from maestro_door.http import edge as edge\n",
     f"{DOOR}/http/__init__.py": "",
@@ -57,16 +58,22 @@ def gate(repository: Repository) -> Ran:
     return repository.run("build-support/bin/visibility", timeout_s=120)
 
 
-def test_the_gate_passes_what_is_sound_and_names_what_is_not(repository: Repository) -> None:
-    """One house, first whole, then with each kind of forbidden import; both files are named, and what to do."""
+@pytest.fixture(autouse=True, scope="module")
+def sound_house(repository: Repository) -> None:
+    """The house with three small wheels in it, each import as it should be."""
     # The laws ask for the whole tree, which this journey does without.
     shutil.rmtree(repository.root / "build-support/checks")
+    shutil.rmtree(repository.root / "src", ignore_errors=True)  # there only when pytest is run without Pants
     for path, text in SOUND.items():
         repository.write(path, text)
     for wheel in (LOWER, UPPER, DOOR):
         repository.write(f"{wheel}/VERSION", "0.1.0\n")
         repository.write(f"{wheel}/README.md", "# A wheel\n")
         repository.write(f"{wheel}/py.typed", "")
+
+
+def test_the_gate_passes_what_is_sound_and_names_what_is_not(repository: Repository) -> None:
+    """One house, first whole, then with each kind of forbidden import; both files are named, and what to do."""
     ran = gate(repository)
     assert (ran.code, ran.text.strip()) == (0, "visibility: every import keeps to the floors")
 
@@ -81,6 +88,8 @@ def test_the_gate_passes_what_is_sound_and_names_what_is_not(repository: Reposit
 
 def test_an_import_of_nothing_is_not_passed(repository: Repository) -> None:
     """What can't be resolved at all fails the gate as well, in the words of Pants."""
+    for importer, _ in BREAKS:
+        (repository.root / importer).unlink(missing_ok=True)
     repository.write(f"{UPPER}/_unknown.py", "import no_such_distribution\n")
     ran = gate(repository)
     assert ran.code == 1

@@ -35,6 +35,22 @@ def test_wrong_words_exit_with_2(arguments: list[str]) -> None:
     assert done.stderr.startswith("usage: maestro")
 
 
+def test_no_words_show_the_help() -> None:
+    """Whoever types only `maestro` learns which commands there are; on stderr, for it is no answer."""
+    done = maestro()
+    assert done.stdout == ""
+    assert all(f"    {command} " in done.stderr for command in ("run", "validate", "up"))
+
+
+def test_a_wrong_folder_variable_is_told_in_words(tmp_path: Path) -> None:
+    """A MAESTRO_DATA_DIR that cannot be used is named; exit 2 and no trace."""
+    (tmp_path / "fine.yml").write_text("name: fine\nsteps: {a: {kind: shell, with: {command: 'true'}}}\n")
+    done = maestro("run", "fine.yml", cwd=tmp_path, MAESTRO_DATA_DIR="not/absolute")
+    assert done.returncode == 2
+    assert "must be an absolute path [environment MAESTRO_DATA_DIR]" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_version_is_told() -> None:
     """One line, exit 0."""
     done = maestro("--version")

@@ -58,6 +58,13 @@ def test_a_failure_names_the_step_its_error_and_what_to_do() -> None:
     assert "retry: 3" in text
 
 
+def test_a_failure_names_the_item_of_a_map() -> None:
+    """Of a mapped step, the item that failed is told beside the step."""
+    error = {"code": "workflow.shell-failed", "message": "m"}
+    failed = state(status="failed", failed_step="one", failed_item=0, error=error)
+    assert "step one, item 0: workflow.shell-failed" in text_of(failed)
+
+
 def test_no_hint_is_better_than_a_wrong_one() -> None:
     """An error that no retry mends, and that we know nothing of, gets no advice."""
     failed = state(status="failed", failed_step="one", error={"code": "x", "message": "m", "retryable": False})

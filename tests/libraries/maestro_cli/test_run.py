@@ -1,6 +1,7 @@
 """`maestro run`: what it prints, how it ends, and how it goes on after a crash."""
 
 import json
+import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -78,6 +79,15 @@ def test_a_run_tells_one_line_a_step_then_the_result(folder: Path) -> None:
     assert path.read_text() == "# Report\n"
 
 
+def test_a_file_whose_name_is_no_text_runs_like_any_other(folder: Path) -> None:
+    """And whoever lists the workflows of the folder can write down what it is labelled with."""
+    name = os.fsdecode(b"caf\xe9.yml")
+    (folder / name).write_text(SAMPLE)
+    status, output, errors = run(folder, name, "--json")
+    assert status == 0, errors
+    assert json.loads(output.splitlines()[-1])["state"]["labels"] == {"file": "caf\ufffd.yml"}
+
+
 def test_json_is_every_event_then_the_final_state(folder: Path) -> None:
     """One JSON a line; the last one says how it ended and where artifacts lie; nothing else is on stdout."""
     status, output, _ = run(folder, "sample.yml", "--json", "--input", "n=2")
@@ -104,6 +114,7 @@ def test_a_failed_step_is_named_with_its_error(folder: Path) -> None:
     assert "✗ fails failed" in output
     assert "step bad: workflow.shell-failed" in output
     assert "exit code 3: oh no" in output
+    assert "2 steps · 1 not begun" in output
     assert "Traceback" not in output
 
 
@@ -122,13 +133,14 @@ def test_a_wrong_definition_is_shown_in_its_line(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["nowhere.yml"], "nowhere.yml"),
+        (["nowhere.yml"], "maestro: nowhere.yml: the file cannot be read"),
         (["sample.yml", "--input", "n=many"], "is not JSON"),
         (["sample.yml", "--input", "n=1.5"], "/n"),
         (["sample.yml", "--input", "m=1"], "no such input"),
         (["sample.yml", "--resume"], "no unfinished workflow named sample"),
         (["sample.yml", "--resume", "--input", "n=1"], "leave --input out"),
         (["sample.yml", "--max-parallel", "0"], "1 or more"),
+        (["sample.yml", "--max-parallel", "x"], "a whole number, 1 or more"),
         (["."], "read"),
     ],
 )
@@ -178,7 +190,7 @@ def test_a_new_run_leaves_unfinished_ones_alone_and_mentions_its_own(folder: Pat
     (folder / "go").touch()
     status, output, _ = run(folder, "stops.yml")
     assert status == 0
-    assert "An earlier run has not ended" in output
+    assert "An earlier run of it has not ended" in output
     assert (folder / "log").read_text().split() == ["first", "second", "first", "second", "third"]
     assert run(folder, "stops.yml", "--resume")[0] == 0
 

@@ -74,7 +74,7 @@ def test_what_is_drawn_in_place_is_erased_before_the_next_line() -> None:
     screen.settle(row(word="done"), NOW)
     screen.close()
     text = stream.getvalue()
-    assert "0 of 1 steps" in text
+    assert "0 of 1 step ·" in text
     assert "\x1b[2F\x1b[J  ✓ done" in text
     assert text.endswith("\x1b[?25h")
 

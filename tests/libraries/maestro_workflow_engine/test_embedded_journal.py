@@ -261,6 +261,43 @@ async def test_a_damaged_page_is_told_when_it_is_met(tmp_path: Path) -> None:
             await backend.get(started.workflow_id)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE events SET data = 'no JSON'",
+        "UPDATE events SET data = CAST(X'ff' AS TEXT)",
+        "UPDATE events SET data = '[]'",
+        "UPDATE events SET data = '{}'",
+        "UPDATE events SET type = 99",
+        "UPDATE events SET at = 1 << 62",
+        "UPDATE definitions SET document = ''",
+        "DELETE FROM definitions",
+    ],
+)
+async def test_rows_that_make_no_sense_are_told_as_damage(tmp_path: Path, damage: str) -> None:
+    """Nobody gets a foreign error for what a bad disk did, and other workflows can still be asked for."""
+    async with EmbeddedBackend(tmp_path, kinds={"test": ScriptedKind()}) as backend:
+        await backend.wait((await backend.start(ONE, workflow_id="w")).workflow_id)
+    connection = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+    connection.execute(damage)
+    connection.close()
+    async with EmbeddedBackend(tmp_path, kinds={"test": ScriptedKind()}) as backend:
+        with pytest.raises((JournalCorrupt, WorkflowNotFound)):
+            await backend.get("w")
+        assert len((await backend.list()).items) == 1
+
+
+async def test_a_schema_that_is_no_text_is_told_as_damage(tmp_path: Path) -> None:
+    """Opening says what the file is, and to restore it."""
+    async with EmbeddedBackend(tmp_path, kinds={}):
+        pass
+    file = tmp_path / "journal.db"
+    file.write_bytes(file.read_bytes().replace(b"CREATE TABLE definitions", b"CREATE TABLE definition\xe4"))
+    with pytest.raises(JournalCorrupt, match=r"journal\.db is not a sound journal"):
+        async with EmbeddedBackend(tmp_path, kinds={}):
+            pass
+
+
 async def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
     """Nothing is written into it."""
     connection = sqlite3.connect(tmp_path / "journal.db")

@@ -1,5 +1,6 @@
 """Ctrl-C, once and twice, in a real process."""
 
+import asyncio
 import contextlib
 import signal
 import sqlite3
@@ -87,6 +88,19 @@ async def test_an_interrupted_engine_leaves_its_workflows_resumable(tmp_path: Pa
     (tmp_path / "go").touch()
     async with EmbeddedBackend(tmp_path / "data", kinds=builtin_step_kinds()) as backend:
         assert (await backend.wait("w", 20)).status == "succeeded"
+
+
+async def test_steps_that_are_stopped_before_their_first_turn_hold_nobody_up(tmp_path: Path) -> None:
+    """As when the disk is full while many steps begin: closing does not wait for steps that never ran."""
+    definition = parse_definition({"name": "n", "steps": {"a": {"kind": "sleep", "with": {"seconds": 0}}}})
+    backend = EmbeddedBackend(tmp_path, kinds=builtin_step_kinds(), stop_grace_s=15)
+    async with backend:
+        await backend.start(definition)
+        # The start is told before the loop comes to the step that follows from it: nothing may be awaited in between.
+        assert len(asyncio.all_tasks()) > 1
+        backend._engine.runner.halt()
+        async with asyncio.timeout(10):
+            await backend.close()
 
 
 async def test_closing_twice_is_fine(tmp_path: Path) -> None:

@@ -189,6 +189,7 @@ def test_truth(value: Any, truth: bool) -> None:
         ("1 + not true", "in parentheses"),
         ("naem", "an expression knows no 'naem'"),
         ("input.name", "did you mean 'inputs'?"),
+        ("join.x", "join is a function: write join(…)"),
         ("lenght(inputs.list)", "there is no function 'lenght'"),
         ("containz('a', 'b')", "did you mean 'contains'?"),
         ("len()", "len takes 1 argument, not 0"),

@@ -50,6 +50,13 @@ async def test_a_text_goes_to_the_shell_and_a_list_does_not(tmp_path: Path) -> N
     assert (await shell(tmp_path, command=["echo", "$HOME; exit 1", 7]))["stdout"] == "$HOME; exit 1 7"
 
 
+@pytest.mark.parametrize("arguments", [{"command": ["true", "x" * 3_000_000]}, {"env": {"X": "x" * 3_000_000}}])
+async def test_what_is_too_long_for_a_process_is_told_with_what_to_do(tmp_path: Path, arguments: Any) -> None:
+    """It is not tried again: it would be as long the next time."""
+    with pytest.raises(BadArguments, match="give large data by `stdin`"):
+        await shell(tmp_path, **{"command": ["true"], **arguments})
+
+
 async def test_the_result_tells_the_whole_story(tmp_path: Path) -> None:
     """Exit code, both outputs and sizes."""
     result = await shell(tmp_path, command="echo out; echo err >&2")

@@ -148,6 +148,16 @@ def test_size_is_counted_as_json() -> None:
         plain("é", 7)
 
 
+@pytest.mark.parametrize("bad", ["\ud800", "x\udfffy", "\ude00\ud83d"])
+def test_half_a_surrogate_pair_is_refused_in_results_and_replaced_in_errors(bad: str) -> None:
+    """What is kept can be encoded by whoever shows it; whole pairs and backslashes are text like any other."""
+    for value in (bad, [bad], {bad: 1}):
+        with pytest.raises(BadStepResult, match="half of a surrogate pair"):
+            plain(value, 10_000)
+    assert plain("😀 \\ud800", 100)[0] == "😀 \\ud800"
+    assert "?" in failed("a", None, 1, OSError(f"no file {bad}")).message.encode().decode()
+
+
 def test_odd_attributes_of_an_exception_are_not_trusted() -> None:
     """Only what has the right type counts."""
 

@@ -81,6 +81,24 @@ def test_the_docs_page_escapes_what_the_document_says(document: dict[str, Any]) 
     assert "<img" not in page_of(hostile)
 
 
+def test_the_docs_page_writes_code_as_code(document: dict[str, Any]) -> None:
+    """Words between backticks become code and paragraphs stay apart; no mark-up of the source is left to read."""
+    page = page_of(document)
+    assert "`" not in page
+    assert "<p>Every error is an <code>application/problem+json</code>" in page
+
+
+def test_the_docs_page_tells_each_field_of_a_shape(document: dict[str, Any]) -> None:
+    """Type, bounds and meaning stand in words, and a shape that is named can be reached."""
+    page = page_of(document)
+    assert '<a href="#WorkflowSummaryView"><code>WorkflowSummaryView</code></a>' in page
+    limit = page[page.index("<code>limit</code>") :]
+    assert "<code>integer</code> · default <code>50</code> · at least <code>1</code>" in limit[:300]
+    started = page[page.index('<table id="Started">') :]
+    assert "<small>required</small></td><td><code>integer</code><br>The last event that is stored" in started[:600]
+    assert "Successful Response" not in page
+
+
 def test_an_app_can_be_made_without_touching_anything(tmp_path: Path) -> None:
     """Making the app opens no file and no socket; that begins when it is started."""
     create_app(EngineSettings(data_dir=tmp_path / "data"))

@@ -142,6 +142,15 @@ async def test_a_hostile_body_is_told_what_is_wrong(
     check_problem(answer, status, code or answer.json()["code"])
 
 
+async def test_a_body_that_is_no_json_is_told_where(engine: Engine) -> None:
+    """The character at which it breaks off stands in words; there is no data that a pointer could point into."""
+    headers = {"Content-Type": "application/json"}
+    answer = await engine.http.post("/api/workflows", content=b'{"inputs": {"a" 1}}', headers=headers)
+    (error,) = answer.json()["errors"]
+    assert (answer.json()["detail"], error["pointer"]) == ("The body is not JSON.", "")
+    assert error["message"].endswith("(at character 17)")
+
+
 async def test_a_yaml_bomb_is_refused_quickly(engine: Engine) -> None:
     """Nine levels of aliases of nine values are refused by a limit, in a moment."""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]

@@ -54,11 +54,14 @@ def journal_of(process: EngineProcess, workflow_id: str) -> list[dict[str, Any]]
 
 def test_it_says_once_where_it_is_and_ends_cleanly_on_a_signal(tmp_path: Path, started: list[EngineProcess]) -> None:
     """The greeting names the address, the docs and the folder; SIGTERM ends it with 0."""
-    engine = EngineProcess(tmp_path, "--port", "0")
+    engine = EngineProcess(tmp_path / "elsewhere" / "..", "--port", "0")
     started.append(engine)
-    greeting = engine.line_with("Maestro engine on")
-    assert f"API docs {engine.url}/api/docs" in greeting
-    assert greeting.endswith(f"data in {tmp_path}")
+    engine.line_with("data in")
+    assert engine.lines[:3] == [
+        f"Maestro engine on {engine.url}",
+        f"  API docs  {engine.url}/api/docs",
+        f"  data in   {tmp_path}",
+    ]
     assert engine.ask("/api/health")["ready"] is True
     engine.process.send_signal(signal.SIGTERM)
     assert engine.ended() == 0
@@ -105,6 +108,8 @@ def test_a_second_signal_ends_it_at_once_and_leaves_the_work_resumable(
     engine.line_with("Stopping")
     engine.process.send_signal(signal.SIGINT)
     assert engine.ended() == 130
+    engine.kill()
+    assert not [line for line in engine.lines if "Traceback" in line or "Error" in line]
     (tmp_path / "go").touch()
     again = EngineProcess(tmp_path / "data", "--port", "0")
     started.append(again)

@@ -63,6 +63,14 @@ async def test_wrong_inputs_are_refused_by_name(engine: Engine) -> None:
     assert {each["pointer"] for each in answer.json()["errors"]} == {"/m", "/n"}
 
 
+async def test_a_name_that_is_no_text_is_refused_and_breaks_no_answer(engine: Engine) -> None:
+    """Half of a surrogate pair cannot be encoded: the answer says so, and does not repeat it."""
+    order = '{"definition": {"name": "n", "steps": {"a": {"kind": "echo"}}}, "inputs": {"\\ud800": 1}}'
+    answer = await engine.http.post("/api/workflows", content=order, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "workflow.invalid-inputs")
+    assert "half of a surrogate pair" in answer.json()["errors"][0]["message"]
+
+
 async def test_a_template_is_started_by_its_name(engine: Engine, tmp_path: Path) -> None:
     """A file in the templates folder can be started as soon as it is there; an unknown name lists the known ones."""
     folder = tmp_path / "data" / "templates"

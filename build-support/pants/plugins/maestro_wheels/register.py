@@ -48,7 +48,7 @@ async def wheel_setup_kwargs(request: MaestroSetupKwargsRequest) -> SetupKwargs:
         {
             **METADATA,
             "version": text["VERSION"].strip(),
-            # Pants 2.17 writes the text into a setup.py between quotes without escaping what it says (check-wheels would tell).
+            # Pants 2.17 writes the text into a setup.py, between quotes, without escaping it (check-wheels would tell).
             "long_description": text["README.md"].replace("\\", r"\\"),
             "long_description_content_type": "text/markdown",
             **given,

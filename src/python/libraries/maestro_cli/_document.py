@@ -50,8 +50,10 @@ def read_data(file: Path) -> object:
 
 
 def shown(file: Path, problems: Sequence[Place]) -> str:
-    """Every problem with the line that it is in, up to a bound."""
+    """Every problem with the line that it is in, up to a bound; a lone one without a line is told as it is."""
     count = len(problems)
+    if count == 1 and problems[0].line is None:
+        return str(problems[0])
     source = _source_lines(file)
     lines = [f"{file} has {count} problem{'s' if count != 1 else ''}:"]
     for problem in problems[:_MOST_SHOWN]:

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from maestro_cli._errors import CliError
 
+BAD_USAGE = 2
 INTERRUPTED = 130
 PIPE_CLOSED = 141
+
+_MORE = "`maestro COMMAND --help` tells what a command takes."
 
 _EXIT_STATUSES = """\
 exit status:
@@ -23,7 +26,11 @@ exit status:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        return BAD_USAGE
     try:
         return int(options.command(options))
     except CliError as error:
@@ -66,9 +73,10 @@ def _up(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="maestro", description="Durable workflows over tools.")
+    parser = argparse.ArgumentParser(prog="maestro", description="Durable workflows over tools.", epilog=_MORE)
     parser.add_argument("--version", action="version", version=f"maestro {_version()}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    parser.set_defaults(command=None)
     _add_run(commands)
     _add_validate(commands)
     _add_up(commands)
@@ -100,13 +108,22 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 
 def _add_validate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    validate = commands.add_parser("validate", help="check a definition without running it")
+    validate = commands.add_parser(
+        "validate",
+        help="check a definition without running it",
+        description="Check a definition without running it; every problem is shown in its line. Exit status 0 or 2.",
+    )
     validate.add_argument("file", type=Path, metavar="FILE", help="the definition, as YAML or JSON")
     validate.set_defaults(command=_validate)
 
 
 def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    up = commands.add_parser("up", help="start the engine on this machine", description="Start the engine.")
+    up = commands.add_parser(
+        "up",
+        help="start the engine on this machine",
+        description="Start the engine's API on this machine, until Ctrl-C. It goes on with what has not ended. "
+        "Further settings: MAESTRO_ENGINE_… in the environment.",
+    )
     up.add_argument("--host", metavar="NAME", help="address to listen on (default: 127.0.0.1)")
     up.add_argument("--port", type=int, metavar="N", help="port to listen on (default: 8000; 0 takes a free one)")
     _add_data_dir(up)
@@ -115,15 +132,14 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 def _add_data_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="where workflows are kept (default: the platform's)"
+        "--data-dir", type=Path, metavar="DIR", help="where workflows are kept (default: the platform's data folder)"
     )
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("expected 1 or more")
-    return number
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("expected a whole number, 1 or more")
+    return int(text)
 
 
 def _version() -> str:

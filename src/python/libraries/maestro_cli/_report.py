@@ -89,7 +89,8 @@ class JsonReport:
         """Nothing: a program needs no clock."""
 
     def say(self, text: str) -> None:
-        print(text.strip(), file=sys.stderr)
+        if text.strip():
+            print(text.strip(), file=sys.stderr)
 
     def ended(self, state: Mapping[str, Any], paths: Mapping[str, Path]) -> None:
         self._line({"type": "final", "state": state, "artifacts": {key: str(path) for key, path in paths.items()}})

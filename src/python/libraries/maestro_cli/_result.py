@@ -43,8 +43,7 @@ def result_lines(
     status = state["status"]
     symbol = {"succeeded": "✓", "failed": "✗"}.get(status, "■") if look.symbols else {"succeeded": "+"}.get(status, "x")
     colour = {"succeeded": "1;32", "failed": "1;31"}.get(status, "1;33")
-    count = len(state["steps"])
-    tail = " · ".join(part for part in (duration_text(took_s), f"{count} steps" if count != 1 else "1 step") if part)
+    tail = " · ".join(part for part in (duration_text(took_s), *_counts(state["steps"])) if part)
     yield ""
     ended = f"{symbol} {plain(state['name'])} {status}"
     yield f"  {look.paint(colour, ended)}  {look.paint('2', tail)}"
@@ -54,9 +53,19 @@ def result_lines(
         yield from _output_lines(state, paths, look)
 
 
+def _counts(steps: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """How many steps there are, and how many of them never began."""
+    yield f"{len(steps)} steps" if len(steps) != 1 else "1 step"
+    left = sum(step.get("status") in ("pending", "scheduled") for step in steps.values())
+    if left:
+        yield f"{left} not begun"
+
+
 def _failure_lines(state: Mapping[str, Any], look: Look) -> Iterator[str]:
     error = state.get("error") or {}
     where = f"step {state['failed_step']}" if state.get("failed_step") else "the workflow"
+    if state.get("failed_item") is not None:
+        where += f", item {state['failed_item']}"
     yield ""
     yield f"    {where}: {look.paint('2', str(error.get('code', '')))}"
     for line in str(error.get("message", "")).splitlines() or [""]:

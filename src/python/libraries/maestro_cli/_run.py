@@ -108,7 +108,8 @@ class _Follower:
                 definition,
                 inputs,
                 base_dir=self._options.file.resolve().parent,
-                labels={"file": self._options.file.name},
+                # A name may hold bytes that are no text, which a label cannot.
+                labels={"file": os.fsencode(self._options.file.name).decode("utf-8", "replace")},
             )
             workflow_id = started.workflow_id
         report = self._report(running, 0 if before is None else before.seq)
@@ -146,12 +147,12 @@ class _Follower:
             ended = sum(step.status in ("succeeded", "skipped") for step in before.steps.values())
             report.say(f"Going on after {ended} of {len(running.steps)} steps; what is finished is not run again.")
             if running.digest != wanted.digest:
-                report.say("The file has changed since: this run goes on with the definition that it was started with.")
+                report.say("The file has changed since; this run stays on the definition that it began with.")
         elif waiting is not None:
-            report.say(f"An earlier run has not ended ({waiting.id}); --resume would go on with it.")
+            report.say("An earlier run of it has not ended; --resume would have gone on with that one.")
         report.say("")
         self._interrupt.on_first = lambda: report.say(
-            "  Stopping; running steps may finish. Ctrl-C again stops at once. Nothing is lost."
+            "  Stopping: running steps may finish; Ctrl-C again stops at once."
         )
 
     async def _watch(self, report: Report, workflow_id: str) -> int:
@@ -166,7 +167,8 @@ class _Follower:
             report.close()
             report.say("")
             if not ended_as:
-                report.say(f"Interrupted. To go on: {self._options.resume_command}")
+                report.say("Interrupted; nothing is lost. To go on:")
+                report.say(f"    {self._options.resume_command}")
                 return INTERRUPTED
             report.say(f"Interrupted, but there was nothing left to do: {ended_as}.")
             return _exit_status(ended_as)
@@ -211,9 +213,12 @@ async def _tick(report: Report) -> None:
 def _data_dir(options: RunOptions) -> Path:
     if options.data_dir is not None:
         return options.data_dir.resolve()
-    from maestro_core_config import data_dir
+    from maestro_core_config import InvalidSettings, data_dir
 
-    return data_dir()
+    try:
+        return data_dir()
+    except InvalidSettings as error:
+        raise BadUsage(str(error)) from error
 
 
 def _busy(error: EngineAlreadyRunning) -> str:

@@ -161,7 +161,8 @@ def _live_lines(look: Look, progress: Progress, now: datetime, columns: int, hei
         shown.append(look.paint("2", f"  … and {len(live) - len(shown)} more"))
     elapsed_s = None if progress.started_at is None else (now - progress.started_at).total_seconds()
     waiting = sum(row.word == "waiting" for row in progress.rows.values())
-    summary = f"{progress.settled} of {len(progress.rows)} steps"
+    count = len(progress.rows)
+    summary = f"{progress.settled} of {count} step{'s' if count != 1 else ''}"
     summary += f" · {waiting} waiting" if waiting else ""
     summary += " · cancelling" if progress.cancelling else ""
     return [*shown, look.paint("2", fitted(f"  {summary} · {duration_text(elapsed_s)}", columns))]

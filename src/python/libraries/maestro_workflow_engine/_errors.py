@@ -65,7 +65,7 @@ class InvalidDefinition(DefinitionError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__(_listed("the definition", self.problems))
+        super().__init__(_listed("the definition has", self.problems))
 
 
 class InvalidInputs(DefinitionError):
@@ -75,7 +75,7 @@ class InvalidInputs(DefinitionError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__(_listed("the inputs", self.problems))
+        super().__init__(_listed("the inputs have", self.problems))
 
 
 class BadExpression(DefinitionError):
@@ -103,7 +103,7 @@ class ExpressionFailed(WorkflowError):
 
 def _listed(subject: str, problems: Sequence[Problem]) -> str:
     count = len(problems)
-    lines = [f"{subject} has {count} problem{'s' if count != 1 else ''}:"]
+    lines = [f"{subject} {count} problem{'s' if count != 1 else ''}:"]
     lines += [f"  {problem}" for problem in problems[:_SHOWN_PROBLEMS]]
     if count > _SHOWN_PROBLEMS:
         lines.append(f"  … and {count - _SHOWN_PROBLEMS} more")

@@ -37,7 +37,9 @@ class _Spent:
             self._left -= len(value)
             if self._left < 0:
                 size = f"{MAX_RENDERED_CHARS // 2**20} MiB"
-                raise ExpressionFailed(f"all values together exceed {size}: pass large data as an artifact", path=path)
+                raise ExpressionFailed(
+                    f"all values together exceed {size}: hand large data on in a file of the work folder", path=path
+                )
 
 
 _Render: TypeAlias = Callable[[Scope, _Spent], Any]

@@ -11,7 +11,9 @@ MAX_BUILT_CHARS = 4 * 1024 * 1024
 MAX_BUILT_ITEMS = 100_000
 MAX_RANGE = 10_000
 
-_TOO_LONG = f"it would build more than {MAX_BUILT_CHARS // 2**20} MiB of text: pass large data as an artifact"
+_TOO_LONG = (
+    f"it would build more than {MAX_BUILT_CHARS // 2**20} MiB of text: hand large data on in a file of the work folder"
+)
 _TOO_MANY = f"it would build a list of more than {MAX_BUILT_ITEMS:,} items"
 
 

@@ -156,6 +156,8 @@ class _Parser:
         self._advance()
         if self._token.text == "(":
             return self._call(token)
+        if name in ARITIES:
+            raise self._refused(f"{name} is a function: write {name}(…) with its arguments", token)
         known = (*ROOTS, *_CONSTANTS, *ARITIES)
         raise self._refused(
             f"an expression knows no {name!r}{did_you_mean(name, known)}: begin with {', '.join(ROOTS)} or a function, "

@@ -54,8 +54,10 @@ def _is_unicode(text: str) -> bool:
 def check_labels(labels: dict[str, str]) -> None:
     """Raises InvalidInputs for labels that are no short strings, or too many."""
     sound = len(labels) <= _MAX_LABELS and all(
-        isinstance(text, str) and len(text) <= _MAX_LABEL for pair in labels.items() for text in pair
+        isinstance(text, str) and len(text) <= _MAX_LABEL and _is_unicode(text)
+        for pair in labels.items()
+        for text in pair
     )
     if not sound:
-        message = f"labels: at most {_MAX_LABELS}, each name and value a string of at most {_MAX_LABEL} characters"
+        message = f"labels: at most {_MAX_LABELS}, each name and value at most {_MAX_LABEL} characters of Unicode text"
         raise InvalidInputs([Problem("", message, "inputs.bad-labels")])

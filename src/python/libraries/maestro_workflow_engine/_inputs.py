@@ -51,6 +51,10 @@ def _problems(specs: Mapping[str, InputSpec], given: object) -> Iterator[Problem
     for name in given:
         if not isinstance(name, str):
             yield Problem("", f"an input's name is a string, not {json_kind(name)}", "inputs.wrong-type")
+        elif json_faults(name):
+            yield Problem(
+                "", "an input's name holds half of a surrogate pair, which is not valid text", "inputs.not-json"
+            )
         elif name not in specs:
             known = f"there are {', '.join(specs)}" if specs else "this workflow takes none"
             message = f"there is no input {name[:64]!r}{did_you_mean(name, specs)}: {known}"

@@ -30,7 +30,17 @@ def plain(value: object, limit_bytes: int) -> tuple[JSON, str]:
     if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(text):
         raise BadStepResult(f"the result is nested more than {MAX_DEPTH} levels deep")
     result: JSON = json.loads(text)
+    if "\\ud" in text and not _is_unicode(result):
+        raise BadStepResult("the result holds half of a surrogate pair, which is not valid text")
     return result, text
+
+
+def _is_unicode(value: JSON) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_deep(text: str) -> bool:
@@ -67,7 +77,7 @@ def failed(step: str, item: int | None, attempt: int, error: BaseException) -> S
         step,
         item,
         attempt,
-        code=code[:_MAX_CODE],
+        code=_sound(code[:_MAX_CODE]),
         message=_bounded(message),
         retryable=retryable if isinstance(retryable, bool) else True,
         retry_after_s=after_s,
@@ -76,9 +86,14 @@ def failed(step: str, item: int | None, attempt: int, error: BaseException) -> S
 
 def _said(error: BaseException) -> str:
     try:
-        return str(error)
+        return _sound(str(error))
     except Exception as problem:  # whatever a foreign __str__ raises
         return f"(its text cannot be read: {type(problem).__name__})"
+
+
+def _sound(text: str) -> str:
+    """The text with a question mark for each half of a surrogate pair, as names of files may hold them."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _bounded(text: str) -> str:

@@ -131,6 +131,8 @@ class Runner:
         self._idle.clear()
         self._attempts[run.id, place] = attempt
         attempt.task = asyncio.create_task(self._carry_out(attempt))
+        # One that is stopped before its first turn never enters `_carry_out`.
+        attempt.task.add_done_callback(lambda _: self._end(attempt, self._when_stopped(attempt)))
         timeout_s = run.definition.steps[place[0]].timeout_s
         if timeout_s is not None:
             attempt.timer = self._clock.call_later(timeout_s, lambda: self._stop(attempt, "timeout"))

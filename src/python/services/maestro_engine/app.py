@@ -176,7 +176,9 @@ async def _serve(settings: EngineSettings, listener: socket.socket) -> int:
 
 def _greet(settings: EngineSettings, listener: socket.socket, resumed: int) -> None:
     address = address_of(listener)
-    print(f"Maestro engine on {address} · API docs {address}/api/docs · data in {settings.data_dir}")
+    print(f"Maestro engine on {address}")
+    print(f"  API docs  {address}/api/docs")
+    print(f"  data in   {settings.data_dir.resolve()}")
     if resumed:
         print(f"Going on with {resumed} unfinished workflow{'s' if resumed != 1 else ''}.")
     if not settings.is_loopback:

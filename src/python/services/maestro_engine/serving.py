@@ -28,8 +28,8 @@ def bound_socket(settings: EngineSettings) -> socket.socket:
     """A listening socket. Raises CannotServe for a port in use, an address that is not ours, or one beyond loopback."""
     if not (settings.is_loopback or settings.allow_remote):
         raise CannotServe(
-            f"host {settings.host} is reachable from other machines, and the engine has no sign-in yet: anyone there "
-            "could run commands here. Use 127.0.0.1, or set MAESTRO_ENGINE_ALLOW_REMOTE=true (--allow-remote)."
+            f"host {settings.host} is not an address of this machine alone, and the engine has no sign-in yet: "
+            "whoever reaches it could run commands here. Use 127.0.0.1, or set MAESTRO_ENGINE_ALLOW_REMOTE=true."
         )
     try:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
@@ -74,6 +74,11 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._on_started()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn leaves the lifespan open then, and its end would be an error in the log
+            await self.lifespan.shutdown()
+
 
 class Stopper:
     """Turns signals into an end: the first asks everyone to finish, the second leaves at once."""
@@ -87,7 +92,7 @@ class Stopper:
     def on_signal(self) -> None:
         """Stop; a second time, stop at once."""
         if self._goodbye is None:
-            _say("Stopping: running steps may finish. Press Ctrl-C again to stop at once; either way nothing is lost.")
+            _say("Stopping: running steps may finish; Ctrl-C again stops at once.")
             self._goodbye = asyncio.create_task(self._leave())
         else:
             self._server.should_exit = self._server.force_exit = True

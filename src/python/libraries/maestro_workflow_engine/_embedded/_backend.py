@@ -19,7 +19,7 @@ from maestro_workflow_engine._embedded._engine import Engine
 from maestro_workflow_engine._embedded._journal import Journal
 from maestro_workflow_engine._embedded._lock import FolderLock
 from maestro_workflow_engine._embedded._questions import Questions
-from maestro_workflow_engine._embedded._reader import ALL, Reader, WorkflowRow
+from maestro_workflow_engine._embedded._reader import Reader, WorkflowRow
 from maestro_workflow_engine._errors import (
     EngineClosed,
     UnknownStepKind,
@@ -32,7 +32,7 @@ from maestro_workflow_engine._ids import check_labels, check_text, check_workflo
 from maestro_workflow_engine._ports import Clock, Started, StepKind
 from maestro_workflow_engine._run import Run, ScratchDir
 from maestro_workflow_engine._runner import Runner
-from maestro_workflow_engine._state import UNFINISHED, fold, new_state
+from maestro_workflow_engine._state import UNFINISHED, new_state
 
 _log: Final = logging.getLogger("maestro_workflow_engine")
 
@@ -151,7 +151,7 @@ class EmbeddedBackend(Questions):
     async def _run_of(self, row: WorkflowRow) -> Run:
         definition = await self._definition(row.digest)
         self._check_kinds(definition)
-        state = fold(await self._reader.events(row.id, 1, ALL), definition=definition)
+        state = await self._reader.state(row.id, definition)
         return Run(row.key, definition, state, row.base_dir, self._scratch(row.id))
 
     def _scratch(self, workflow_id: str) -> ScratchDir:

@@ -65,7 +65,7 @@ def open_for_writing(path: Path, synchronous: Synchronous, busy_timeout_s: float
         except BaseException:
             connection.close()
             raise
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
         raise journal_error(path, error) from error
     return connection
 
@@ -111,7 +111,9 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def journal_error(path: Path, error: Exception) -> EngineError:
     """What an error of SQLite or of the operating system means for the journal."""
     name = getattr(error, "sqlite_errorname", None) or ""
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+    # What Python says of a text in the file that is not UTF-8: in a column, and in a name of the schema.
+    is_no_text = "Could not decode to UTF-8" in str(error) or isinstance(error, UnicodeDecodeError)
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or is_no_text:
         return JournalCorrupt(path, str(error))
     if name.startswith("SQLITE_FULL"):
         return JournalUnavailable(path, "the disk is full")

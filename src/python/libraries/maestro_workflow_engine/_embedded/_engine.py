@@ -207,7 +207,10 @@ class Engine:
         due_at = run.state.place(place).due_at
         if due_at is None:
             return
-        delay_s = max(0.0, (due_at - self._clock.now()).total_seconds())
+        now = self._clock.now()
+        if run.state.updated_at is not None:  # a clock that was set back must not make the wait longer than decided
+            now = max(now, run.state.updated_at)
+        delay_s = max(0.0, (due_at - now).total_seconds())
         run.timers[place] = self._clock.call_later(delay_s, lambda: self._due(run, place))
 
     def _due(self, run: Run, place: Place) -> None:

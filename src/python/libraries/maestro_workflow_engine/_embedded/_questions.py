@@ -10,13 +10,13 @@ from typing import Any, Final
 from maestro_workflow_engine._artifacts import ArtifactStore
 from maestro_workflow_engine._definition import WorkflowDefinition
 from maestro_workflow_engine._embedded._engine import Engine
-from maestro_workflow_engine._embedded._reader import ALL, Reader
+from maestro_workflow_engine._embedded._reader import Reader
 from maestro_workflow_engine._errors import EngineClosed, WaitTimedOut, WorkflowError, WorkflowNotResumed
 from maestro_workflow_engine._events import Event
 from maestro_workflow_engine._hub import follow
 from maestro_workflow_engine._parse import parse_definition
 from maestro_workflow_engine._ports import Page
-from maestro_workflow_engine._state import UNFINISHED, WorkflowState, WorkflowStatus, fold, snapshot
+from maestro_workflow_engine._state import UNFINISHED, WorkflowState, WorkflowStatus, snapshot
 
 _KEPT_DEFINITIONS: Final = 64
 
@@ -50,8 +50,7 @@ class Questions:
         if remembered is not None:
             return snapshot(remembered)
         row = await self._reader.workflow(workflow_id)
-        definition = await self._definition(row.digest)
-        return fold(await self._reader.events(workflow_id, 1, ALL), definition=definition)
+        return await self._reader.state(workflow_id, await self._definition(row.digest))
 
     async def definition(self, workflow_id: str) -> WorkflowDefinition:
         """What the workflow was started with; raises WorkflowNotFound."""

@@ -1,21 +1,24 @@
 """Reads the journal, off the event loop and beside the writer."""
 
 import asyncio
+import contextlib
 import json
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from maestro_workflow_engine._definition import WorkflowDefinition
 from maestro_workflow_engine._embedded._database import journal_error, open_for_reading
 from maestro_workflow_engine._embedded._journal import from_microseconds
-from maestro_workflow_engine._errors import WorkflowNotFound
+from maestro_workflow_engine._errors import JournalCorrupt, WorkflowNotFound
 from maestro_workflow_engine._events import EVENT_TYPES, Event
 from maestro_workflow_engine._ids import may_be_workflow_id
 from maestro_workflow_engine._ports import Page, WorkflowSummary
+from maestro_workflow_engine._state import WorkflowState, fold
 
 _THREADS: Final = 2
 ALL: Final = 2**63 - 1
@@ -72,8 +75,13 @@ class Reader:
     async def document(self, digest: str) -> Any:
         """The definition document with this digest."""
         query = "SELECT document FROM definitions WHERE digest = ?"
-        row = await self._read(lambda connection: connection.execute(query, (digest,)).fetchone())
-        return json.loads(row[0])
+        return await self._read(lambda connection: json.loads(connection.execute(query, (digest,)).fetchone()[0]))
+
+    async def state(self, workflow_id: str, definition: WorkflowDefinition) -> WorkflowState:
+        """The state after all its events; raises WorkflowNotFound."""
+        events = await self.events(workflow_id, 1, ALL)
+        with self._making_sense():
+            return fold(events, definition=definition)
 
     async def events(self, workflow_id: str, from_seq: int, limit: int) -> list[Event]:
         """Events of one workflow; raises WorkflowNotFound."""
@@ -117,13 +125,24 @@ class Reader:
     async def _read(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._read_here, read)
 
+    @contextlib.contextmanager
+    def _making_sense(self) -> Iterator[None]:
+        """Rows that no journal writes are damage, whatever it is that stumbles over them."""
+        try:
+            yield
+        except UnicodeEncodeError:
+            raise  # what was asked for is no text; the rows are sound
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+            raise JournalCorrupt(self._path, f"a row makes no sense ({type(error).__name__}: {error})") from error
+
     def _read_here(self, read: Callable[[sqlite3.Connection], _T]) -> _T:
         try:
             connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
             if connection is None:
                 connection = self._own.connection = open_for_reading(self._path, self._busy_timeout_s)
                 self._connections.append(connection)
-            return read(connection)
+            with self._making_sense():
+                return read(connection)
         except (sqlite3.Error, OSError) as error:
             raise journal_error(self._path, error) from error
 

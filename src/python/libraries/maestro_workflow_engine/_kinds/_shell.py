@@ -1,5 +1,6 @@
 """The step kind `shell`: runs a command."""
 
+import errno
 import json
 import os
 import sys
@@ -78,6 +79,12 @@ class ShellKind:
             raise BadArguments(f"/with/command: there is no program {command.words[0]!r}") from error
         except PermissionError as error:
             raise BadArguments(f"/with/command: {command.words[0]!r} may not be executed") from error
+        except OSError as error:
+            if error.errno != errno.E2BIG:
+                raise
+            raise BadArguments(
+                "/with: the words and the variables are longer than the system allows: give large data by `stdin`"
+            ) from error
         if finished.exit_code != 0:
             raise ShellFailed(_complaint(finished))
         result: dict[str, JSON] = {

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -15,18 +16,30 @@ _STYLE = """
   --soft: color-mix(in srgb, currentColor 6%, transparent); }
 body { font: 16px/1.6 system-ui, sans-serif; max-width: 54rem; margin: 3rem auto; padding: 0 1.25rem; }
 h1 { font-size: 1.9rem; margin: 0; } h2 { font-size: 1.25rem; margin: 3rem 0 1rem; }
-code, pre { font: .875em/1.55 ui-monospace, monospace; }
-pre { background: var(--soft); padding: .9rem 1rem; border-radius: 8px; overflow-x: auto; }
-p.about { white-space: pre-line; }
+h3 { font-size: .8rem; margin: 1.1rem 0 .2rem; opacity: .7; }
+code { font: .875em/1.55 ui-monospace, monospace; overflow-wrap: anywhere; }
+p code { background: var(--soft); padding: .1rem .2rem; border-radius: 4px; } h3 + p { margin-top: .3rem; }
 details { border: 1px solid var(--line); border-radius: 10px; margin: .6rem 0; padding: .55rem 1rem; }
-summary { cursor: pointer; } summary code { font-weight: 600; } details > *:last-child { margin-bottom: .4rem; }
-.method { display: inline-block; min-width: 3.6rem; font: 600 .8rem ui-monospace, monospace; }
-.get { color: #2f7d4f; } .post { color: #2f64b8; }
-table { border-collapse: collapse; width: 100%; font-size: .93rem; }
-td, th { text-align: left; vertical-align: top; padding: .35rem .8rem .35rem 0; border-top: 1px solid var(--line); }
+summary { cursor: pointer; } summary > code { font-weight: 600; } details > *:last-child { margin-bottom: .4rem; }
+summary > .about { display: block; padding-left: 1rem; }
+.method { display: inline-block; min-width: 3rem; font: 600 .8rem ui-monospace, monospace; }
+.get { color: light-dark(#2f7d4f, #74c795); } .post { color: light-dark(#2f64b8, #8db4f2); }
+table { border-collapse: collapse; width: 100%; table-layout: fixed; font-size: .93rem; scroll-margin-top: 6rem; }
+td { vertical-align: top; padding: .35rem .8rem .35rem 0; border-top: 1px solid var(--line); overflow-wrap: anywhere; }
+td:first-child { width: 30%; } small { opacity: .75; }
 a { color: inherit; }
 """
 _DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_CODE = re.compile("`([^`\\n]+)`")
+_BOUNDS = {
+    "default": "default",
+    "minimum": "at least",
+    "maximum": "at most",
+    "minLength": "length from",
+    "maxLength": "length to",
+    "maxProperties": "names up to",
+    "pattern": "matches",
+}
 _HEADERS = {
     "Content-Security-Policy": (
         f"default-src 'none'; style-src 'sha256-{_DIGEST}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -50,6 +63,7 @@ def add_docs(app: FastAPI) -> None:
 def page_of(document: Mapping[str, Any]) -> str:
     """The OpenAPI document as HTML; everything that it says is escaped."""
     info = document["info"]
+    about = "".join(f"<p>{_prose(paragraph)}</p>" for paragraph in info["description"].split("\n\n"))
     operations = "".join(
         _operation(method, path, operation)
         for path, methods in document["paths"].items()
@@ -62,38 +76,57 @@ def page_of(document: Mapping[str, Any]) -> str:
         f"<title>{escape(info['title'])}</title><style>{_STYLE}</style></head><body>"
         f"<h1>{escape(info['title'])}</h1><p>Version {escape(info['version'])} · "
         '<a href="/api/openapi.json">openapi.json</a> · <a href="/api/health">health</a></p>'
-        f'<p class="about">{escape(info["description"])}</p>'
-        f"<h2>Calls</h2>{operations}<h2>Shapes</h2>{schemas}</body></html>"
+        f"{about}<h2>Calls</h2>{operations}<h2>Shapes</h2>{schemas}</body></html>"
     )
 
 
 def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
-    parameters = "".join(
-        _row(
-            f"<code>{escape(each['name'])}</code>",
-            escape(each["in"]) + (" · required" if each.get("required") else ""),
-            f"{_type(each['schema'])}<br>{escape(each.get('description', ''))}",
-        )
-        for each in operation.get("parameters", ())
-    )
+    parameters = "".join(_parameter(each) for each in operation.get("parameters", ()))
     answers = "".join(
-        _row(f"<code>{escape(status)}</code>", escape(answer["description"]), _content(answer))
+        _row(f"<code>{escape(status)}</code>", f"{_prose(answer['description'])}<br>{_content(answer)}")
         for status, answer in operation["responses"].items()
     )
-    body = f"<p>Body: {_content(operation['requestBody'])}</p>" if "requestBody" in operation else ""
+    name = f'<span class="method {escape(method)}">{escape(method.upper())}</span> <code>{escape(path)}</code>'
     return (
-        f'<details><summary><span class="method {escape(method)}">{escape(method.upper())}</span> '
-        f"<code>{escape(path)}</code> — {escape(operation.get('description') or operation['summary'])}</summary>{body}"
-        + (f"<table>{parameters}</table>" if parameters else "")
-        + f"<table>{answers}</table></details>"
+        f"<details>{_summary(name, operation.get('description') or operation['summary'])}"
+        + (f"<h3>Parameters</h3><table>{parameters}</table>" if parameters else "")
+        + (f"<h3>Body</h3><p>{_content(operation['requestBody'])}</p>" if "requestBody" in operation else "")
+        + f"<h3>Answers</h3><table>{answers}</table></details>"
     )
+
+
+def _parameter(parameter: Mapping[str, Any]) -> str:
+    where = parameter["in"] + (", required" if parameter.get("required") else "")
+    name = f"<code>{escape(parameter['name'])}</code><br><small>{escape(where)}</small>"
+    return _row(name, _value(parameter["schema"], parameter.get("description", "")))
 
 
 def _schema(name: str, schema: Mapping[str, Any]) -> str:
-    text = json.dumps(schema, indent=2, ensure_ascii=False)
-    about = escape(schema.get("description", ""))
-    head = f"<summary><code>{escape(name)}</code> — {about}</summary>"
-    return f'<details id="{escape(name)}">{head}<pre>{escape(text)}</pre></details>'
+    """A shape as a table of its fields. The table bears the id: a link to it then opens what is folded around it."""
+    required = schema.get("required", ())
+    fields = "".join(
+        _row(
+            f"<code>{escape(field)}</code>" + ("<br><small>required</small>" if field in required else ""),
+            _value(about, about.get("description", "")),
+        )
+        for field, about in schema.get("properties", {}).items()
+    )
+    summary = _summary(f"<code>{escape(name)}</code>", schema.get("description", ""))
+    return f'<details>{summary}<table id="{escape(name)}">{fields}</table></details>'
+
+
+def _summary(name: str, about: str) -> str:
+    return f'<summary>{name} <span class="about">{_prose(about)}</span></summary>'
+
+
+def _value(schema: Mapping[str, Any], about: str) -> str:
+    """What a field or parameter may be, and what it means."""
+    bounds = "".join(
+        f" · {word} <code>{escape(json.dumps(schema[key], ensure_ascii=False))}</code>"
+        for key, word in _BOUNDS.items()
+        if schema.get(key) not in (None, "")
+    )
+    return _type(schema) + bounds + (f"<br>{_prose(about)}" if about else "")
 
 
 def _row(*cells: str) -> str:
@@ -107,6 +140,11 @@ def _content(holder: Mapping[str, Any]) -> str:
     )
 
 
+def _prose(text: str) -> str:
+    """Text with `words of code`, escaped."""
+    return _CODE.sub(r"<code>\1</code>", escape(text))
+
+
 def _type(schema: Mapping[str, Any]) -> str:
     if "$ref" in schema:
         name = escape(schema["$ref"].rsplit("/", 1)[-1])
@@ -116,4 +154,10 @@ def _type(schema: Mapping[str, Any]) -> str:
             return " or ".join(_type(each) for each in schema[union])
     if "enum" in schema:
         return " | ".join(f"<code>{escape(json.dumps(value))}</code>" for value in schema["enum"])
-    return f"<code>{escape(str(schema.get('type', 'any')))}</code>"
+    if "const" in schema:
+        return f"<code>{escape(json.dumps(schema['const']))}</code>"
+    if schema.get("type") == "array":
+        return f"list of {_type(schema.get('items', {}))}"
+    if isinstance(schema.get("additionalProperties"), dict):
+        return f"<code>object</code> of {_type(schema['additionalProperties'])}"
+    return f"<code>{escape(str(schema.get('format') or schema.get('type', 'any')))}</code>"

@@ -18,7 +18,12 @@ def health_routes(
     """The one route of this file; it answers 503 when the engine cannot take work."""
     routes = APIRouter(tags=["health"])
 
-    @routes.get("/api/health", response_model=Health, responses={503: {"model": Health, "description": "Not ready."}})
+    @routes.get(
+        "/api/health",
+        response_model=Health,
+        response_description="Ready.",
+        responses={503: {"model": Health, "description": "Not ready."}},
+    )
     async def read_health() -> JSONResponse:
         """Say whether the engine is ready, and part by part why not."""
         checks = {

@@ -148,18 +148,18 @@ def _pointer(location: Sequence[object]) -> str:
 
 async def _answer_invalid_request(request: Request, error: Exception) -> JSONResponse:
     found = cast(RequestValidationError, error).errors()
-    errors = [
-        {
-            "part": str(each["loc"][0]),
-            "pointer": _pointer(each["loc"][1:]),
-            "message": each["msg"].removeprefix("Value error, "),
-            "code": each["type"].replace("_", "-"),
-        }
-        for each in found
-    ]
-    malformed = any(each["type"] == "json_invalid" for each in found)
-    code = "request.malformed" if malformed else "request.invalid"
-    return problem_response(request.scope, code, "The request does not have the expected shape.", errors=errors)
+    errors = [_field_problem(each) for each in found]
+    if any(each["type"] == "json_invalid" for each in found):
+        return problem_response(request.scope, "request.malformed", "The body is not JSON.", errors=errors)
+    detail = "The request does not have the expected shape."
+    return problem_response(request.scope, "request.invalid", detail, errors=errors)
+
+
+def _field_problem(found: Mapping[str, Any]) -> dict[str, object]:
+    place, message = _pointer(found["loc"][1:]), found["msg"].removeprefix("Value error, ")
+    if found["type"] == "json_invalid":  # its place is a character and no part of any data
+        place, message = "", f"{found['ctx']['error']} (at character {found['loc'][1] + 1})"
+    return {"part": str(found["loc"][0]), "pointer": place, "message": message, "code": found["type"].replace("_", "-")}
 
 
 async def _answer_http_error(request: Request, error: Exception) -> JSONResponse:

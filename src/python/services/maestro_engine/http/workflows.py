@@ -32,13 +32,19 @@ def workflow_routes(service: WorkflowService, backend: ExecutionBackend, open_st
     """The routes below `/api/workflows`."""
     routes = APIRouter(prefix="/api/workflows", tags=["workflows"])
 
-    @routes.post("", status_code=201, responses=problems(400, 404, 413, 422), response_model=Started)
+    @routes.post(
+        "",
+        status_code=201,
+        responses=problems(400, 404, 413, 422),
+        response_model=Started,
+        response_description="The workflow is stored and begins; `Location` is its address.",
+    )
     async def start_workflow(order: StartWorkflow) -> JSONResponse:
         """Start a workflow from a definition or a template."""
         started = await service.start(order)
         return JSONResponse(started.model_dump(), status_code=201, headers={"Location": started.url})
 
-    @routes.get("", responses=problems(400, 422))
+    @routes.get("", responses=problems(400, 422), response_description="A page, and where the next one begins.")
     async def list_workflows(
         status: WorkflowStatus | None = None,
         name: Annotated[str | None, Query(max_length=200)] = None,
@@ -49,13 +55,22 @@ def workflow_routes(service: WorkflowService, backend: ExecutionBackend, open_st
         """List workflows, newest first."""
         return await service.list(status=status, name=name, template=template, limit=limit, cursor=cursor)
 
-    @routes.get("/{workflow_id}", responses=problems(404, 422), response_model=WorkflowView)
+    @routes.get(
+        "/{workflow_id}",
+        responses=problems(404, 422),
+        response_model=WorkflowView,
+        response_description="The workflow as of `seq`.",
+    )
     async def read_workflow(workflow_id: WorkflowId) -> JSONResponse:
         """Read a workflow with its steps."""
         return JSONResponse((await backend.get(workflow_id)).as_json())
 
     @routes.post(
-        "/{workflow_id}/cancel", status_code=202, responses=problems(400, 404, 409, 413, 422), response_model=Cancelled
+        "/{workflow_id}/cancel",
+        status_code=202,
+        responses=problems(400, 404, 409, 413, 422),
+        response_model=Cancelled,
+        response_description="The wish is stored; the end comes as an event.",
     )
     async def cancel_workflow(workflow_id: WorkflowId, order: CancelWorkflow | None = None) -> Cancelled:
         """Cancel a workflow: nothing new starts, and what runs is stopped. Cancelling again changes nothing."""
@@ -69,7 +84,7 @@ def workflow_routes(service: WorkflowService, backend: ExecutionBackend, open_st
 
 def _event_routes(routes: APIRouter, backend: ExecutionBackend, open_stream: StreamOpener) -> None:
     stream: dict[str, Any] = {
-        "description": "Events: `id` is the seq.",
+        "description": "A page as JSON, or a stream in which the `id` of each message is its `seq`.",
         "content": {_STREAM: {"schema": {"type": "string"}}},
     }
 
@@ -94,7 +109,8 @@ def _event_routes(routes: APIRouter, backend: ExecutionBackend, open_stream: Str
 
 def _artifact_routes(routes: APIRouter, service: WorkflowService) -> None:
     octets: dict[str, Any] = {
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+        "description": "The bytes, as a download.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 
     @routes.get(

@@ -126,6 +126,7 @@ class WorkflowView(WorkflowSummaryView):
     outputs: Any
     outputs_ref: ArtifactView | None = Field(None, description="In place of `outputs` when they are large.")
     failed_step: str | None
+    failed_item: int | None = Field(description="Which item of that step failed, when it maps over a list; from 0.")
     reason: str | None = Field(description="Why it was cancelled.")
     steps: dict[str, StepView]
 
