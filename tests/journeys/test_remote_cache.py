@@ -9,44 +9,23 @@ from journeys.nested import ROOT, Repository, outside_environment
 from journeys.servers import free_port, serving
 
 _FOLDER = "tests/libraries/maestro_resilience"
+_GUIDE = ROOT / "docs/guides/remote-cache.md"
 _TESTS = [f"{_FOLDER}/test_{subject}.py" for subject in ("backoff", "errors", "spec")]
-
-# The same as in docs/guides/remote-cache.md.
-_BUILDGRID = """\
-server:
-  - !channel
-    address: 127.0.0.1:{port}
-    insecure-mode: true
-authorization:
-  method: none
-storages:
-  - !disk-storage &blobs
-    path: {folder}/blobs
-caches:
-  - !lru-action-cache &results
-    storage: *blobs
-    max-cached-refs: 100000
-    cache-failed-actions: false
-    allow-updates: true
-instances:
-  - name: main
-    services:
-      - !action-cache
-        cache: *results
-      - !cas
-        storage: *blobs
-      - !bytestream
-        storage: *blobs
-"""
 
 
 @pytest.fixture(scope="module")
 def cache_address(room: Path) -> Iterator[str]:
-    """A BuildGrid server with an empty cache."""
+    """A BuildGrid server with an empty cache, set up as the guide says."""
     folder, port = room / "buildgrid", free_port()
     folder.mkdir()
+    shown = re.search(r"^```yaml\n(.*?)^```$", _GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert shown, f"{_GUIDE} shows no settings of BuildGrid"
+    settings = shown[1]
+    for there, here in {"127.0.0.1:50051": f"127.0.0.1:{port}", "/var/cache/buildgrid": f"{folder}/blobs"}.items():
+        assert there in settings
+        settings = settings.replace(there, here)
     config = folder / "buildgrid.yml"
-    config.write_text(_BUILDGRID.format(port=port, folder=folder), encoding="utf-8")
+    config.write_text(settings, encoding="utf-8")
     command: list[str | Path] = [ROOT / "tests.journeys/buildgrid.pex/__main__.py", "server", "start", config]
     with serving(command, port=port, cwd=folder, env=outside_environment()):
         yield f"grpc://127.0.0.1:{port}"

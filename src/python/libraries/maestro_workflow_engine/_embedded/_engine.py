@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 from maestro_workflow_engine import _events as ev
@@ -68,7 +69,7 @@ class Engine:
         labels = dict(command.labels or {})
         values = (run.key, run.id, definition.name, command.template, encode(labels), definition.digest)
         statements.append((INSERT_WORKFLOW, (*values, str(run.base_dir), "running", microseconds(now))))
-        self.advance(run, command, waiter=waiter, statements=statements)
+        self.advance(run, command, waiter=waiter, statements=statements, now=now)
         seq = run.state.seq
         await waiter
         return seq
@@ -107,13 +108,14 @@ class Engine:
         *,
         waiter: asyncio.Future[None] | None = None,
         statements: list[Statement] | None = None,
+        now: datetime | None = None,
     ) -> None:
-        """Decide, bring the state on, and hand what follows to the journal in one record."""
+        """Decide, bring the state on, and hand what follows to the journal in one record; `now` None asks the clock."""
         if self.failure is not None:
             return
         state = run.state
         status = state.status
-        now = self._clock.now()
+        now = now or self._clock.now()
         record = Record(run, run.key, [], statements or [], waiter=waiter)
         try:
             for decided in decide(state, command, now=now, random=self._random, load=self._store.load):

@@ -156,6 +156,8 @@ class ReadingScenarios(Scenarios):
             assert [item.id for item in failed] == ["w6", "w3", "w0"]
             assert failed[0].error is not None
             assert failed[0].finished_at is not None
+            state = await backend.get("w6")
+            assert (failed[0].started_at, failed[0].finished_at) == (state.started_at, state.finished_at)
             assert [item.id for item in (await backend.list(name="other", limit=1)).items] == ["w6"]
             assert [item.id for item in (await backend.list(template="t")).items] == ["w4"]
             assert (await backend.list(status="running")).items == []
