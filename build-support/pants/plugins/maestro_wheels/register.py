@@ -39,7 +39,7 @@ async def wheel_setup_kwargs(request: MaestroSetupKwargsRequest) -> SetupKwargs:
         PathGlobs(
             [f"{folder}/VERSION", f"{folder}/README.md"],
             glob_match_error_behavior=GlobMatchErrorBehavior.error,
-            description_of_origin=f"the wheel {request.target.address}: each wheel's folder holds a VERSION and a README.md",
+            description_of_origin=f"the wheel {request.target.address}, whose folder holds a VERSION and a README.md",
         ),
     )
     text = {file.path.rsplit("/", 1)[-1]: file.content.decode() for file in files}
