@@ -19,7 +19,7 @@ from maestro_workflow_engine import (
     WorkflowNotResumed,
     parse_definition,
 )
-from maestro_workflow_engine.testing import Gate, ManualClock, ScriptedKind, failing_backend
+from maestro_workflow_engine.testing import Gate, ManualClock, ScriptedKind, failing_backend, fails
 
 
 def define(**steps: dict[str, Any]) -> WorkflowDefinition:
@@ -68,7 +68,7 @@ async def test_a_clock_that_was_set_back_makes_no_wait_longer(tmp_path: Path) ->
     """A retry that was due in 50 s is due within 50 s, although the clock says that it is yesterday."""
     retry = {"max_attempts": 2, "initial_delay_s": 50, "jitter": 0}
     today = ManualClock()
-    async with EmbeddedBackend(tmp_path, kinds={"test": ScriptedKind(OSError("once"))}, clock=today) as backend:
+    async with EmbeddedBackend(tmp_path, kinds={"test": ScriptedKind(fails(1))}, clock=today) as backend:
         await backend.start(define(a={"retry": retry}), workflow_id="w")
         async for event in backend.watch("w"):
             if event.type == "step.failed":
