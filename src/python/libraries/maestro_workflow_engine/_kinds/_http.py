@@ -21,7 +21,7 @@ from maestro_workflow_engine._ports import StepCall
 _MAX_REDIRECTS: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _RETRYABLE: Final = frozenset({408, 425, 429})
-_OF_ONE_HOST: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
+_OF_ANY_HOST: Final = frozenset({"accept", "accept-language", "content-type", "idempotency-key", "user-agent"})
 _NOT_KEPT: Final = frozenset({"set-cookie", "set-cookie2"})
 _SHOWN_CHARS: Final = 300
 
@@ -149,7 +149,8 @@ def _redirected(request: Request, status: int, location: str) -> Request:
         headers = {name: value for name, value in headers.items() if not name.lower().startswith("content-")}
     before, after = urlsplit(request.url), urlsplit(url)
     if (before.scheme, before.netloc) != (after.scheme, after.netloc):
-        headers = {name: value for name, value in headers.items() if name.lower() not in _OF_ONE_HOST}
+        # Any other header may be a key that was meant for the first host alone.
+        headers = {name: value for name, value in headers.items() if name.lower() in _OF_ANY_HOST}
     try:
         return request.moved(READERS["url"](url), method, headers, body)
     except ValueError as error:
