@@ -1,7 +1,9 @@
 """Starting, reading and cancelling workflows over HTTP."""
 
 import asyncio
+import contextlib
 import hashlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -206,3 +208,21 @@ async def test_more_parallel_starts_than_steps_may_run_all_end(start_engine: Sta
         states = await asyncio.gather(*(engine.backend.wait(each, 20) for each in ids))
     assert len(set(ids)) == 50
     assert {state.status for state in states} == {"succeeded"}
+
+
+async def test_a_damaged_workflow_is_named_and_leaves_the_others_alone(
+    start_engine: StartEngine, tmp_path: Path
+) -> None:
+    """At 3 a.m. one broken row must not look like a fault of the engine."""
+    async with start_engine() as engine:
+        damaged, sound = await engine.start(one_step()), await engine.start(one_step())
+        await engine.backend.wait(damaged)
+        await engine.backend.wait(sound)
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "journal.db")) as journal, journal:
+        journal.execute(
+            "UPDATE events SET data = '{' WHERE workflow = (SELECT key FROM workflows WHERE id = ?)", (damaged,)
+        )
+    async with start_engine() as engine:
+        answer = await engine.http.get(f"/api/workflows/{damaged}")
+        assert (answer.status_code, answer.json()["code"]) == (500, "workflow.journal-corrupt")
+        assert (await engine.http.get(f"/api/workflows/{sound}")).json()["status"] == "succeeded"

@@ -37,6 +37,7 @@ STATUS_OF: Mapping[str, int] = {
     "yaml.too-large": 422,
     "yaml.unreadable": 422,
     "request.headers-too-large": 431,
+    "workflow.journal-corrupt": 500,
     "feed.too-many-readers": 503,
     "workflow.engine-closed": 503,
     "workflow.journal-unavailable": 503,
