@@ -95,7 +95,6 @@ def tests_of(wheel, kind="libraries", kit=(), uses=(), timeout_s=120, env=()):
         dependencies=[f"//src/python/{kind}/{wheel}:readme", f"//src/python/{kind}/{wheel}:src", *uses],
         timeout=timeout_s,
         extra_env_vars=list(env),
-        tags=["tests-of-a-wheel"],
     )
 
 

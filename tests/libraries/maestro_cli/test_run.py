@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 from libraries.maestro_cli.command import begin, maestro
@@ -61,6 +63,16 @@ def waiting(folder: Path) -> Iterator[Signal]:
 def run(folder: Path, *arguments: str) -> tuple[int, str, str]:
     done = maestro("run", *arguments, "--data-dir", folder / "data", cwd=folder)
     return done.returncode, done.stdout, done.stderr
+
+
+def interrupt(process: subprocess.Popen[str]) -> IO[str]:
+    """Press Ctrl-C, wait until the command says that it stops, and give what it prints from then on."""
+    process.send_signal(signal.SIGINT)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "Stopping" in line:
+            break
+    return process.stdout
 
 
 def test_a_run_tells_one_line_a_step_then_the_result(folder: Path) -> None:
@@ -199,13 +211,9 @@ def test_ctrl_c_once_lets_the_running_step_end_and_says_how_to_go_on(folder: Pat
     """Exit 130; the step that ran is kept, and --resume begins after it."""
     with begin("run", "stops.yml", "--data-dir", folder / "data", cwd=folder) as process:
         waiting.wait()
-        process.send_signal(signal.SIGINT)
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "Stopping" in line:
-                break
+        printed = interrupt(process)
         (folder / "go").touch()
-        rest = process.stdout.read()
+        rest = printed.read()
         assert process.wait(30) == 130
     assert "maestro run stops.yml --resume" in rest
     status, output, _ = run(folder, "stops.yml", "--resume")
@@ -218,13 +226,9 @@ def test_ctrl_c_during_the_last_step_tells_how_it_ended(folder: Path, waiting: S
     (folder / "stops.yml").write_text(STOPS.partition("  third:")[0])
     with begin("run", "stops.yml", "--data-dir", folder / "data", cwd=folder) as process:
         waiting.wait()
-        process.send_signal(signal.SIGINT)
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "Stopping" in line:
-                break
+        printed = interrupt(process)
         (folder / "go").touch()
-        rest = process.stdout.read()
+        rest = printed.read()
         status = process.wait(30)
     if "nothing left to do" in rest:
         assert (status, run(folder, "stops.yml", "--resume")[0]) == (0, 2)
@@ -237,13 +241,9 @@ def test_ctrl_c_twice_ends_at_once(folder: Path, waiting: Signal) -> None:
     """The second one does not wait for the step; it is repeated on --resume."""
     with begin("run", "stops.yml", "--data-dir", folder / "data", cwd=folder) as process:
         waiting.wait()
+        printed = interrupt(process)
         process.send_signal(signal.SIGINT)
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "Stopping" in line:
-                break
-        process.send_signal(signal.SIGINT)
-        process.stdout.read()
+        printed.read()
         assert process.wait(8) == 130
     (folder / "go").touch()
     assert run(folder, "stops.yml", "--resume")[0] == 0
