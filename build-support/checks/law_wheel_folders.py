@@ -68,6 +68,15 @@ def _readme(root: Path, wheel: Wheel) -> list[str]:
     ]
     if not re.search(r"^```python$", text, re.MULTILINE):
         found.append(f"{at(root, readme)}: has no ```python block; show a dozen lines that run")
+    for extra in dict.fromkeys(re.findall(r"^```python +(.+)$", text, re.MULTILINE)):
+        if extra not in wheel.extras:
+            found.append(
+                f"{at(root, readme)}: a ```python block is for the extra {extra}, which the BUILD does not declare"
+            )
+        elif f'extra="{extra}"' not in text_of(root / "tests" / wheel.kind / wheel.import_name / "test_readme.py"):
+            found.append(
+                f'{at(root, readme)}: no test runs its blocks for the extra {extra}; run_readme(…, extra="{extra}")'
+            )
     return found
 
 

@@ -3,7 +3,7 @@
 import ast
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,6 +113,7 @@ class Wheel:
     distribution: str
     description: str
     needs: tuple[str, ...]
+    extras: Mapping[str, tuple[str, ...]]  # the distributions of each
     doors: tuple[str, ...]
     floors: tuple[tuple[str, ...], ...]
     line: int
@@ -145,6 +146,9 @@ def _wheel(folder: Path, kind: str) -> Wheel:
     args = dict(zip(("dist", "description"), call.args, strict=False)) | call.kwargs
     floors = args.get("floors", ())
     assert isinstance(floors, list | tuple), f"{build}:{call.line}: `floors` is a list of lists of rooms"
+    given = args.get("extras", {})
+    assert isinstance(given, dict), f"{build}:{call.line}: `extras` maps the name of each to a list of distributions"
+    extras = {str(extra): _strings(names) for extra, names in given.items()}
     return Wheel(
         folder=folder,
         kind=kind,
@@ -152,7 +156,8 @@ def _wheel(folder: Path, kind: str) -> Wheel:
         distribution=str(args.get("dist", "")),
         description=str(args.get("description", "")),
         needs=_strings(args.get("needs", ())),
-        doors=_strings(args.get("doors", ("__init__.py", "testing.py"))),
+        extras=extras,
+        doors=_strings(args.get("doors", ("__init__.py", "testing.py"))) + tuple(f"{extra}.py" for extra in extras),
         floors=tuple(_strings(floor) for floor in floors),
         line=call.line,
     )

@@ -16,6 +16,7 @@ from sound_tree import ENGINE, RESILIENCE, TOOLS, WORKFLOW_ENGINE, broken
 
 QUALITY = "src/python/services/quality_fabric"
 DOOR = f"{TOOLS}/__init__.py"
+README_OF_EXTRA = "```python\n```\n```python mcp\n```\n## Promises\n## Limits\n"
 ENGINE_TESTS = "tests/services/maestro_engine"
 
 
@@ -119,6 +120,17 @@ def test_a_circle_is_drawn(tmp_path: Path) -> None:
             {f"{ENGINE_TESTS}/test_readme.py": 'run_readme("maestro_tools")\n'},
             'never calls run_readme("maestro_engine")',
         ),
+        (
+            {f"{TOOLS}/README.md": README_OF_EXTRA},
+            "is for the extra mcp, which the BUILD does not declare",
+        ),
+        (
+            {
+                f"{TOOLS}/README.md": README_OF_EXTRA,
+                f"{TOOLS}/BUILD": 'library("maestro-tools", "Tools.", extras={"mcp": ["mcp"]})\n',
+            },
+            "no test runs its blocks for the extra mcp",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)).rpartition("/")[2],
 )
@@ -180,6 +192,19 @@ def test_a_door_named_in_the_build_is_one(tmp_path: Path) -> None:
 def test_anything_foreign_in_a_wheel_on_the_standard_library_is_found(line: str, tmp_path: Path) -> None:
     (offence,) = broken(tmp_path, standard_library, {f"{WORKFLOW_ENGINE}/_x.py": f"def f() -> None:\n    {line}\n"})
     assert f"{WORKFLOW_ENGINE}/_x.py:2: imports" in offence
+
+
+def test_an_extra_is_a_door_and_may_bring_more(tmp_path: Path) -> None:
+    """Its distributions are imported in its door and in the files beside that; nowhere else."""
+    words = '"maestro-workflow-engine", "Workflows.", needs=["maestro_resilience"], extras={"dbos": ["dbos-core"]}'
+    changes = {f"{WORKFLOW_ENGINE}/BUILD": f"library({words})\n"}
+    for file in ("dbos.py", "_dbos_tables.py", "_dbos/_a.py"):
+        changes[f"{WORKFLOW_ENGINE}/{file}"] = "import dbos_core\n"
+    assert broken(tmp_path / "a", doors, changes) == []
+    assert broken(tmp_path / "b", standard_library, changes) == []
+    changes[f"{WORKFLOW_ENGINE}/_run_all.py"] = "import dbos_core\n"
+    (offence,) = broken(tmp_path / "c", standard_library, changes)
+    assert f"{WORKFLOW_ENGINE}/_run_all.py:1: imports dbos_core" in offence
 
 
 def test_a_build_is_read_whatever_else_it_names(tmp_path: Path) -> None:

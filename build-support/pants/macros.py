@@ -44,36 +44,49 @@ OUTSIDE = (
 )
 
 
-def _wheel(dist, description, loads, entry_points):
-    resources(name="data", sources=["py.typed"])
+def _wheel(dist, description, loads, extras, data, entry_points):
+    optional = sorted({name for names in extras.values() for name in names})
+    resources(name="data", sources=["py.typed", *data])
     resources(name="readme", sources=["README.md"])
-    loaded = [f"//3rdparty/python:default#{name}" for name in loads]
+    loaded = [f"//3rdparty/python:default#{name}" for name in [*loads, *optional]]
     python_sources(name="src", sources=["**/*.py"], dependencies=[":data", *loaded])
     python_distribution(
         name="dist",
-        dependencies=[":src"],
+        # In the tree the extras are always there; the wheel asks for them only when its user does.
+        dependencies=[":src", *[f"!!//3rdparty/python:default#{name}" for name in optional]],
         entry_points=entry_points,
         sdist=False,
         tags=["wheel"],
         repositories=["@maestro"],
-        # The version is the VERSION file's: the plugin maestro_wheels reads it, and the README, from this folder.
-        provides=python_artifact(name=dist, description=description),
+        # The plugin maestro_wheels reads the version and the README from this folder, and the ranges of the extras.
+        provides=python_artifact(name=dist, description=description, extras_require=extras),
     )
 
 
-def library(dist, description, needs=(), loads=(), doors=("__init__.py", "testing.py"), entry_points={}):
+def library(
+    dist,
+    description,
+    needs=(),
+    loads=(),
+    extras={},
+    data=(),
+    doors=("__init__.py", "testing.py"),
+    entry_points={},
+):
     """A library: imports what it `needs` and what 3rdparty/python grants it; others come in by its doors only.
 
-    `loads` names third-party distributions that it has another load by name, so that no import shows them.
+    `loads` names third-party distributions that it has another load by name, so that no import shows them. `extras` maps
+    the name of an extra to the distributions that it brings; its door is the file of that name (decision 0007).
     """
-    _wheel(dist, description, loads, entry_points)
+    _wheel(dist, description, loads, extras, data, entry_points)
     __dependencies_rules__(("*", "/**", [f"{_LIBRARIES}/{need}/**" for need in needs], _OUTSIDE, _refuse("*")))
-    __dependents_rules__(([f"/{door}" for door in doors], "*"), ("*", _FRIENDS, _refuse("*")))
+    entered = [f"/{door}" for door in [*doors, *[f"{extra}.py" for extra in extras]]]
+    __dependents_rules__((entered, "*"), ("*", _FRIENDS, _refuse("*")))
 
 
-def service(dist, description, needs=(), loads=(), floors=(), entry_points={}):
+def service(dist, description, needs=(), loads=(), extras={}, data=(), floors=(), entry_points={}):
     """A service: nothing imports it. `floors` lists its rooms from the top; a room sees no sibling and nothing above it."""
-    _wheel(dist, description, loads, entry_points)
+    _wheel(dist, description, loads, extras, data, entry_points)
     outside = [[f"{_LIBRARIES}/{need}/**" for need in needs], _OUTSIDE, _refuse("*")]
     rules, above = [], [_refuse("/app.py"), _refuse("/__main__.py")]
     for floor in floors:

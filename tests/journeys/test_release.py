@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import uv
 from journeys.nested import ROOT, Ran, Repository, outside_environment, run
-from journeys.servers import free_port, serving
 
 from kit.readme import readme_program
+from kit.servers import free_port, serving
 
 WHEELS = sorted(build.parent for build in ROOT.glob("src/python/*/*/BUILD"))
 OURS = {folder.name.replace("_", "-") for folder in WHEELS}
@@ -32,6 +32,8 @@ print(json.dumps({
     "readme": distribution.metadata.get_payload(),
     "requires": distribution.requires or [],
     "scripts": sorted(point.name for point in distribution.entry_points if point.group == "console_scripts"),
+    "extras": distribution.metadata.get_all("Provides-Extra", []),
+    "doors": sorted(file.name.removesuffix(".py") for file in importlib.resources.files(package).iterdir()),
 }))
 """
 
@@ -138,6 +140,20 @@ def test_a_wheel_installs_alone_and_does_what_its_readme_says(folder: Path, inde
     (empty / "readme_blocks.py").write_text(program, encoding="utf-8")
     ran = run([python, "readme_blocks.py"], cwd=empty, env=env, timeout_s=120)
     assert ran.code == 0, ran.text
+
+    for extra in found["extras"]:
+        door: list[str | Path] = [
+            python,
+            "-c",
+            f"import {folder.name}.{extra if extra in found['doors'] else '__init__'}",
+        ]
+        ran = run(door, cwd=empty, env=env, timeout_s=60)
+        assert extra not in found["doors"] or f"{name}[{extra}]" in ran.text, "the bare wheel does not name the extra"
+        wanted = ["pip", "install", "--quiet", "--python", home, f"{name}[{extra}]"]
+        ran = run([uv.find_uv_bin(), *wanted], cwd=room, env=uv_env, timeout_s=300)
+        assert ran.code == 0, ran.text
+        ran = run(door, cwd=empty, env=env, timeout_s=60)
+        assert ran.code == 0, ran.text
 
 
 @pytest.mark.usefixtures("published")

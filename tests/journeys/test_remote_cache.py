@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from journeys.nested import ROOT, Repository, outside_environment
-from journeys.servers import free_port, serving
+
+from kit.servers import free_port, serving
 
 _FOLDER = "tests/libraries/maestro_resilience"
 _GUIDE = ROOT / "docs/guides/remote-cache.md"

@@ -65,10 +65,10 @@ def test_up_passes_on_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> Non
         seen.append(arguments)
         return 7
 
-    app = types.ModuleType("maestro_engine.app")
+    app = types.ModuleType("maestro_engine.command")
     app.main = fake_main  # type: ignore[attr-defined]  # a module is made here
     monkeypatch.setitem(sys.modules, "maestro_engine", types.ModuleType("maestro_engine"))
-    monkeypatch.setitem(sys.modules, "maestro_engine.app", app)
+    monkeypatch.setitem(sys.modules, "maestro_engine.command", app)
     assert main(["up", "--port", "0", "--data-dir", "d"]) == 7
     assert main(["up"]) == 7
     assert seen == [["--port", "0", "--data-dir", "d"], []]
@@ -79,7 +79,7 @@ def test_up_without_the_engine_says_what_to_install(
 ) -> None:
     """Exit 2 and the name of the wheel."""
     monkeypatch.setitem(sys.modules, "maestro_engine", None)
-    monkeypatch.setitem(sys.modules, "maestro_engine.app", None)
+    monkeypatch.setitem(sys.modules, "maestro_engine.command", None)
     assert main(["up"]) == 2
     assert "maestro-engine" in capsys.readouterr().err
 

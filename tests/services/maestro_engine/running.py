@@ -11,11 +11,13 @@ from typing import Any
 import httpx2
 from websockets.asyncio.client import ClientConnection, connect
 
-from maestro_engine.app import create_app, embedded_backend
+from maestro_core_api import BaseAPI
+from maestro_core_api.serve import ApiServer, address_of, bound_socket
+from maestro_core_auth import SqliteAuthStore, init_admin
+from maestro_engine.app import Parts, create_app, open_parts
 from maestro_engine.feed.hub import Hub
-from maestro_engine.serving import address_of, bound_socket, server_of
 from maestro_engine.settings import EngineSettings
-from maestro_workflow_engine import EmbeddedBackend, StepCall
+from maestro_workflow_engine import ExecutionBackend, StepCall
 from maestro_workflow_engine.testing import Gate, ScriptedKind, fails
 
 
@@ -52,16 +54,34 @@ class Engine:
     """A running engine, and what a test needs of it."""
 
     url: str
-    backend: EmbeddedBackend
+    app: BaseAPI
+    parts: Parts
     hub: VacantHub
     http: httpx2.AsyncClient
     gate: Gate = field(default_factory=Gate)
+
+    @property
+    def backend(self) -> ExecutionBackend:
+        return self.parts.backend
 
     async def start(self, definition: dict[str, Any] | str, **more: Any) -> str:
         """The id of a workflow that was started over HTTP."""
         answer = await self.http.post("/api/workflows", json={"definition": definition, **more})
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
+
+    async def add_user(self, subject: str, role: str) -> str:
+        """The key of a new user that was added over HTTP."""
+        answer = await self.http.post("/api/access/users", json={"subject": subject, "role": role})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["issued"]["secret"])
+
+    async def entries(self, **filters: str) -> list[dict[str, Any]]:
+        """The newest entries of the audit log, read over HTTP."""
+        answer = await self.http.get("/api/audit", params={"limit": "500", **filters})
+        assert answer.status_code == 200, answer.text
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
 
     def socket(self, **options: Any) -> "connect":
         """A connection to /ws, to be entered."""
@@ -74,7 +94,8 @@ StartEngine = Callable[..., AbstractAsyncContextManager[Engine]]
 
 @asynccontextmanager
 async def running(data_dir: Path, **settings: Any) -> AsyncIterator[Engine]:
-    chosen = EngineSettings(port=0, data_dir=data_dir, synchronous="NORMAL", **settings)
+    options: dict[str, Any] = {"port": 0, "data_dir": data_dir, "synchronous": "NORMAL", "drain_s": 0.0, **settings}
+    chosen = EngineSettings(**options)
     gate = Gate()
     kinds = {
         "echo": ScriptedKind(),
@@ -85,20 +106,34 @@ async def running(data_dir: Path, **settings: Any) -> AsyncIterator[Engine]:
     }
     hub = VacantHub(max_readers=chosen.max_readers)
     started = asyncio.Event()
+    key = await first_key(chosen) if chosen.signs_in else None
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
     with bound_socket(chosen) as listener:
         url = address_of(listener)
-        async with embedded_backend(chosen, kinds) as backend:
-            app = create_app(chosen, backend=backend, kinds=kinds, hub=hub)
-            server = server_of(app, chosen, started.set)
+        async with open_parts(chosen, kinds) as parts:
+            app = create_app(chosen, parts, hub=hub)
+            server = ApiServer(app, on_started=started.set)
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             await asyncio.wait_for(started.wait(), 10)
             try:
-                async with httpx2.AsyncClient(base_url=url) as http:
-                    yield Engine(url, backend, hub, http, gate)
+                async with httpx2.AsyncClient(base_url=url, headers=headers) as http:
+                    yield Engine(url, app, parts, hub, http, gate)
             finally:
-                hub.stop()
+                app.drainer.stopping.set()
                 server.should_exit = True
                 await serving
+
+
+async def first_key(settings: EngineSettings) -> str:
+    """The key of a first admin."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    async with SqliteAuthStore(settings.users_file) as store:
+        return (await init_admin(store)).secret
+
+
+def bearer(key: str) -> dict[str, str]:
+    """The header by which a key is shown."""
+    return {"Authorization": f"Bearer {key}"}
 
 
 def one_step(kind: str = "echo", **step: Any) -> dict[str, Any]:

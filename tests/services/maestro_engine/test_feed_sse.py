@@ -77,7 +77,7 @@ async def test_a_quiet_stream_has_heartbeats_and_ends_when_the_engine_stops(star
             async for line in answer.aiter_lines():
                 beats += line == ": heartbeat"
                 if beats == 3:
-                    engine.hub.stop()
+                    engine.app.drainer.stopping.set()
         assert beats >= 3
 
 

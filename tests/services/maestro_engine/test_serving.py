@@ -57,12 +57,14 @@ def test_it_says_once_where_it_is_and_ends_cleanly_on_a_signal(tmp_path: Path, s
     engine = EngineProcess(tmp_path / "elsewhere" / "..", "--port", "0")
     started.append(engine)
     engine.line_with("data in")
-    assert engine.lines[:3] == [
+    engine.line_with("sign-in")
+    assert engine.lines[:4] == [
         f"Maestro engine on {engine.url}",
         f"  API docs  {engine.url}/api/docs",
         f"  data in   {tmp_path}",
+        "  sign-in   off: only programs of this machine can call",
     ]
-    assert engine.ask("/api/health")["ready"] is True
+    assert engine.ask("/api/health/ready")["ready"] is True
     engine.process.send_signal(signal.SIGTERM)
     assert engine.ended() == 0
     assert len([line for line in engine.lines if "Maestro engine on" in line]) == 1
@@ -150,7 +152,7 @@ def test_a_port_in_use_is_named_with_what_to_do(tmp_path: Path, started: list[En
         started.append(engine)
         assert engine.ended() == 1
     assert f"port {port} on 127.0.0.1 is in use" in engine.line_with("in use")
-    assert "--port" in engine.line_with("in use")
+    assert "another port" in engine.line_with("in use")
     assert not (tmp_path / "data").exists()
 
 
@@ -163,15 +165,17 @@ def test_a_second_engine_on_one_folder_is_refused_by_name(tmp_path: Path, starte
     started.append(second)
     assert second.ended() == 1
     assert str(first.process.pid) in second.line_with(str(tmp_path))
-    assert first.ask("/api/health")["ready"] is True
+    assert first.ask("/api/health/ready")["ready"] is True
 
 
 @pytest.mark.parametrize(
     ("arguments", "environment", "status", "text"),
     [
-        (["--host", "0.0.0.0"], {}, 1, "no sign-in yet"),
-        (["--host", "::"], {}, 1, "no sign-in yet"),
-        (["--host", "no.such.host.invalid"], {"MAESTRO_ENGINE_ALLOW_REMOTE": "true"}, 1, "cannot listen on"),
+        (["--host", "0.0.0.0", "--port", "0"], {}, 1, "maestro-engine init-admin"),
+        (["--host", "::", "--port", "0"], {}, 1, "maestro-engine init-admin"),
+        (["--port", "0"], {"MAESTRO_ENGINE_AUTH": "on"}, 1, "maestro-engine init-admin"),
+        (["--host", "0.0.0.0"], {"MAESTRO_ENGINE_AUTH": "off"}, 1, "run commands here"),
+        (["--host", "no.such.host.invalid"], {}, 1, "cannot listen on"),
         (["--port", "70000"], {}, 2, "port"),
         ([], {"MAESTRO_ENGINE_PROT": "1"}, 2, "MAESTRO_ENGINE_PROT"),
         (["--config", "/nowhere.toml"], {}, 2, "/nowhere.toml"),
@@ -191,10 +195,3 @@ def test_what_cannot_be_served_is_refused_clearly(
     assert engine.ended() == status
     engine.line_with(text)
     assert not any("Traceback" in line for line in engine.lines)
-
-
-def test_beyond_loopback_only_with_a_warning(tmp_path: Path, started: list[EngineProcess]) -> None:
-    """allow_remote opens it, and every start says what that means."""
-    engine = EngineProcess(tmp_path, "--host", "0.0.0.0", "--port", "0", "--allow-remote")
-    started.append(engine)
-    assert "no sign-in" in engine.line_with("Warning")

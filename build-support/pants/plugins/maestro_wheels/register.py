@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
+
 from pants.backend.python.util_rules.package_dists import SetupKwargs, SetupKwargsRequest
 from pants.engine.fs import DigestContents, GlobMatchErrorBehavior, PathGlobs
 from pants.engine.rules import Get, collect_rules, rule
@@ -22,6 +25,9 @@ METADATA = {
 }
 
 
+RANGES = "3rdparty/python/default.txt"
+
+
 class MaestroSetupKwargsRequest(SetupKwargsRequest):
     """Asks for the setup() arguments of any wheel of this repository."""
 
@@ -37,13 +43,14 @@ async def wheel_setup_kwargs(request: MaestroSetupKwargsRequest) -> SetupKwargs:
     files = await Get(
         DigestContents,
         PathGlobs(
-            [f"{folder}/VERSION", f"{folder}/README.md"],
+            [f"{folder}/VERSION", f"{folder}/README.md", RANGES],
             glob_match_error_behavior=GlobMatchErrorBehavior.error,
             description_of_origin=f"the wheel {request.target.address}, whose folder holds a VERSION and a README.md",
         ),
     )
     text = {file.path.rsplit("/", 1)[-1]: file.content.decode() for file in files}
-    given = request.explicit_kwargs
+    given = {**request.explicit_kwargs}
+    given["extras_require"] = extras_with_ranges(given.get("extras_require", {}), text["default.txt"])
     return SetupKwargs(
         {
             **METADATA,
@@ -55,6 +62,13 @@ async def wheel_setup_kwargs(request: MaestroSetupKwargsRequest) -> SetupKwargs:
         },
         address=request.target.address,
     )
+
+
+def extras_with_ranges(extras: Mapping[str, Sequence[str]], listing: str) -> dict[str, list[str]]:
+    """The extras of a wheel as its metadata asks for them: each name with the range that the list gives it."""
+    asked = [line.partition("#")[0].strip() for line in listing.splitlines()]
+    ranges = {re.split(r"[^A-Za-z0-9._-]", line)[0]: line for line in asked if line}
+    return {extra: [ranges[name] for name in names] for extra, names in extras.items()}
 
 
 def rules():

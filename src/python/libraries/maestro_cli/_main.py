@@ -72,6 +72,12 @@ def _up(options: argparse.Namespace) -> int:
     return up(host=options.host, port=options.port, data_dir=options.data_dir)
 
 
+def _contract(options: argparse.Namespace) -> int:
+    from maestro_cli._contract import contract
+
+    return contract(options.app, options.output)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="maestro", description="Durable workflows over tools.", epilog=_MORE)
     parser.add_argument("--version", action="version", version=f"maestro {_version()}")
@@ -80,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_validate(commands)
     _add_up(commands)
+    _add_api(commands)
     return parser
 
 
@@ -128,6 +135,19 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     up.add_argument("--port", type=int, metavar="N", help="port to listen on (default: 8000; 0 takes a free one)")
     _add_data_dir(up)
     up.set_defaults(command=_up)
+
+
+def _add_api(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    api = commands.add_parser("api", help="work with the contracts of services")
+    subjects = api.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    contract = subjects.add_parser(
+        "contract",
+        help="write the OpenAPI document of a service",
+        description="Write the OpenAPI document of a service, made from its code; nothing is started.",
+    )
+    contract.add_argument("app", metavar="MODULE:FACTORY", help="as maestro_engine.app:contract_app")
+    contract.add_argument("output", type=Path, nargs="?", metavar="FILE", help="default: standard output")
+    contract.set_defaults(command=_contract)
 
 
 def _add_data_dir(parser: argparse.ArgumentParser) -> None:

@@ -20,9 +20,9 @@ def up(*, host: str | None, port: int | None, data_dir: Path | None) -> int:
 
 def _service_main() -> Callable[[Sequence[str]], int]:
     try:
-        module = importlib.import_module(f"{_SERVICE}.app")
+        module = importlib.import_module(f"{_SERVICE}.command")
     except ModuleNotFoundError as error:
-        if error.name not in (_SERVICE, f"{_SERVICE}.app"):
+        if error.name not in (_SERVICE, f"{_SERVICE}.command"):
             raise
         raise EngineMissing(
             "the engine is not installed; install the wheel maestro-engine beside maestro-cli."

@@ -2,7 +2,7 @@
 
 import sys
 
-from maestro_engine.app import main
+from maestro_engine.command import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,5 @@
-"""Who is reading: admits readers up to a limit and tells all of them when the engine stops."""
+"""Who is reading: admits readers up to a limit."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
@@ -24,13 +23,11 @@ class TooManyReaders(FeedError):
 
 
 class Hub:
-    """The readers of one engine: `stopping` is set when no reader may stay, `emptied` when none is left after that."""
+    """The readers of one engine."""
 
     def __init__(self, *, max_readers: int) -> None:
         self._max_readers = max_readers
         self._readers = 0
-        self.stopping = asyncio.Event()
-        self.emptied = asyncio.Event()
 
     @property
     def readers(self) -> int:
@@ -47,13 +44,3 @@ class Hub:
             yield
         finally:
             self._readers -= 1
-            self._note_if_emptied()
-
-    def stop(self) -> None:
-        """Ask every reader to leave; safe to call again."""
-        self.stopping.set()
-        self._note_if_emptied()
-
-    def _note_if_emptied(self) -> None:
-        if self.stopping.is_set() and not self._readers:
-            self.emptied.set()

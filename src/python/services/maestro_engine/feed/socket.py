@@ -1,9 +1,13 @@
-"""`/ws`: one socket, several subscriptions; first history, then live, each event exactly as it is stored."""
+"""`/ws`: one socket, several subscriptions; first history, then live, each event exactly as it is stored.
+
+Where callers sign in, a socket does so by its `Authorization` header or, as a browser's cannot have one, by its first
+message: `{"type": "authenticate", "token": …}`.
+"""
 
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
@@ -12,6 +16,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from maestro_core_auth import Authenticator, AuthError, MissingCredentials, Principal
+from maestro_core_auth.fastapi import CLOSE_BY_CODE
 from maestro_engine.feed.hub import Hub, TooManyReaders
 from maestro_workflow_engine import Event, ExecutionBackend, SlowReader, WorkflowError
 
@@ -75,22 +81,30 @@ class Goodbye:
     reason: str
 
 
+_STOPPING = Goodbye(GOING_AWAY, "the engine is stopping")
+
+
 class SocketSession:
     """One open socket. Everything that it sends passes `_send`, so that messages never mix."""
 
-    def __init__(self, socket: WebSocket, backend: ExecutionBackend, hub: Hub, limits: SocketLimits) -> None:
+    def __init__(
+        self,
+        socket: WebSocket,
+        backend: ExecutionBackend,
+        limits: SocketLimits,
+        check_still: Callable[[], Awaitable[None]],
+    ) -> None:
         self._socket = socket
         self._backend = backend
-        self._hub = hub
         self._limits = limits
+        self._check_still = check_still
         self._sending = asyncio.Lock()
         self._subscriptions: dict[str | None, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._end: asyncio.Future[Goodbye | None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
-        """Serve the socket until the client leaves, the engine stops, or the client breaks a rule."""
-        await self._socket.accept()
+        """Serve an accepted socket until the client leaves, the engine stops, or the client breaks a rule."""
         for part in (self._read(), self._beat(), self._await_stop()):
             self._spawn(part)
         try:
@@ -100,9 +114,7 @@ class SocketSession:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
         if goodbye is not None:
-            with contextlib.suppress(TimeoutError, WebSocketDisconnect):
-                async with asyncio.timeout(1.0):
-                    await self._socket.close(goodbye.code, goodbye.reason)
+            await _say_goodbye(self._socket, goodbye)
 
     def _spawn(self, part: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(part)
@@ -124,12 +136,16 @@ class SocketSession:
             self._end.set_result(goodbye)
 
     async def _await_stop(self) -> None:
-        await self._hub.stopping.wait()
-        self._leave(Goodbye(GOING_AWAY, "the engine is stopping"))
+        await self._socket.app.drainer.stopping.wait()
+        self._leave(_STOPPING)
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._limits.heartbeat_s)
+            try:
+                await self._check_still()
+            except AuthError as error:
+                return self._leave(_not_let_in(error))
             await self._send({"type": "feed.heartbeat", "at": datetime.now(UTC).isoformat().replace("+00:00", "Z")})
 
     async def _send(self, message: Mapping[str, object]) -> None:
@@ -218,17 +234,85 @@ def _come_back(key: str | None, place: int) -> Goodbye:
     return Goodbye(SLOW_READER, f"slow reader; resume_{'from_position' if key is None else 'from_seq'}={place}")
 
 
-def feed_routes(backend: ExecutionBackend, hub: Hub, limits: SocketLimits) -> APIRouter:
+class Door:
+    """Lets in those who may read: `permission` of the policy is what they need.
+
+    Who has not said who he is waits at the door for `within_s`, and takes no place from those who are in.
+    """
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        permission: str,
+        check_still: Callable[[Principal], Awaitable[None]],
+        *,
+        within_s: float = 10.0,
+        max_waiting: int = 50,
+    ) -> None:
+        self._authenticator = authenticator
+        self._permission = permission
+        self._within_s = within_s
+        self._waiting = Hub(max_readers=max_waiting)
+        self.check_still = check_still
+
+    async def admit(self, socket: WebSocket) -> Principal:
+        """Find out whose an accepted socket is; raises AuthError, TooManyReaders, or _Stopping."""
+        try:
+            principal = await self._authenticator.authenticate(socket.scope)
+        except MissingCredentials:
+            with self._waiting.admitted():
+                principal = await self._first_message(socket)
+        self._authenticator.authorize(principal, self._permission)
+        return principal
+
+    async def _first_message(self, socket: WebSocket) -> Principal:
+        asking = asyncio.ensure_future(
+            self._authenticator.authenticate_first_message(socket.scope, socket.receive, within_s=self._within_s)
+        )
+        stopping = asyncio.ensure_future(socket.app.drainer.stopping.wait())
+        try:
+            await asyncio.wait({asking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                raise _Stopping
+            return asking.result()
+        finally:
+            for task in (asking, stopping):
+                task.cancel()
+            await asyncio.wait({asking, stopping})
+
+
+class _Stopping(Exception):
+    """The engine stops while somebody is at the door."""
+
+
+def feed_routes(backend: ExecutionBackend, hub: Hub, limits: SocketLimits, door: Door) -> APIRouter:
     """The route `/ws`."""
     routes = APIRouter()
 
     @routes.websocket("/ws")
     async def follow(socket: WebSocket) -> None:
+        # Accepted in any case: a close code can only be told to a client whose socket was.
+        await socket.accept()
         try:
+            reader = await door.admit(socket)
             with hub.admitted():
-                await SocketSession(socket, backend, hub, limits).run()
+                await SocketSession(socket, backend, limits, lambda: door.check_still(reader)).run()
         except TooManyReaders as error:
-            await socket.accept()
-            await socket.close(TRY_AGAIN_LATER, str(error)[:120])
+            await _say_goodbye(socket, Goodbye(TRY_AGAIN_LATER, str(error)[:120]))
+        except AuthError as error:
+            await _say_goodbye(socket, _not_let_in(error))
+        except _Stopping:
+            await _say_goodbye(socket, _STOPPING)
 
     return routes
+
+
+def _not_let_in(error: AuthError) -> Goodbye:
+    return Goodbye(CLOSE_BY_CODE[error.code], error.code)
+
+
+async def _say_goodbye(socket: WebSocket, goodbye: Goodbye) -> None:
+    """Close a socket, unless its client has left or does not listen."""
+    with contextlib.suppress(TimeoutError, WebSocketDisconnect):
+        async with asyncio.timeout(1.0):
+            await socket.close(goodbye.code, goodbye.reason)

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from maestro_core_auth import AuthError, Principal
 from maestro_engine.feed.hub import Hub
 from maestro_workflow_engine import Event, SlowReader
 
@@ -21,7 +22,7 @@ def as_frame(event: Event) -> str:
 
 
 class EventStream(Response):
-    """Answers with events until the terminal one is sent, the client leaves, or the engine stops.
+    """Answers with events until the terminal one is sent, the client leaves or may read no more, or the engine stops.
 
     A client that does not take an event in time is let go: it reconnects with Last-Event-ID and misses nothing.
     """
@@ -29,7 +30,13 @@ class EventStream(Response):
     media_type = MEDIA_TYPE
 
     def __init__(
-        self, open_events: Callable[[], AsyncIterator[Event]], hub: Hub, *, heartbeat_s: float, send_timeout_s: float
+        self,
+        open_events: Callable[[], AsyncIterator[Event]],
+        hub: Hub,
+        *,
+        heartbeat_s: float,
+        send_timeout_s: float,
+        check_still: Callable[[Principal], Awaitable[None]],
     ) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
@@ -37,6 +44,7 @@ class EventStream(Response):
         self._hub = hub
         self._heartbeat_s = heartbeat_s
         self._send_timeout_s = send_timeout_s
+        self._check_still = check_still
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def write(text: str, *, more: bool = True) -> None:
@@ -46,7 +54,10 @@ class EventStream(Response):
         with self._hub.admitted():
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             await _until_one_ends(
-                self._pump(write), self._beat(write), _client_left(receive), self._hub.stopping.wait()
+                self._pump(write),
+                self._beat(write, scope["state"]["principal"]),
+                _client_left(receive),
+                scope["app"].drainer.stopping.wait(),
             )
             with contextlib.suppress(TimeoutError):
                 await write("", more=False)
@@ -56,11 +67,13 @@ class EventStream(Response):
             async for event in self._open_events():
                 await write(as_frame(event))
 
-    async def _beat(self, write: Callable[[str], Awaitable[None]]) -> None:
-        with contextlib.suppress(TimeoutError):
+    async def _beat(self, write: Callable[[str], Awaitable[None]], reader: Principal) -> None:
+        """Show signs of life, to who may still read."""
+        with contextlib.suppress(TimeoutError, AuthError):
             while True:
                 await write(": heartbeat\n\n")
                 await asyncio.sleep(self._heartbeat_s)
+                await self._check_still(reader)
 
 
 async def _client_left(receive: Receive) -> None:

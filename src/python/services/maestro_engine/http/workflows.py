@@ -3,10 +3,16 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
-from maestro_engine.http.problems import problems
+from maestro_core_api import problems
+from maestro_core_auth import Principal
+from maestro_core_auth.fastapi import FastAPIAuth
+from maestro_engine.access.policy import CANCEL, READ, START
+from maestro_engine.audit.service import AuditTrail
+from maestro_engine.http.audited import account
+from maestro_engine.observation.service import TRACEPARENT
 from maestro_engine.workflows.contract import (
     Cancelled,
     CancelWorkflow,
@@ -18,6 +24,7 @@ from maestro_engine.workflows.contract import (
     WorkflowView,
 )
 from maestro_engine.workflows.service import WorkflowService
+from maestro_monitoring import trace_headers
 from maestro_workflow_engine import ExecutionBackend
 
 WorkflowId = Annotated[str, Path(min_length=1, max_length=200)]
@@ -25,26 +32,71 @@ Seq = Annotated[int, Query(ge=1, le=2**53, description="The first event wanted."
 StreamOpener = Callable[[str, int], Response]
 """Answers with the events of a workflow from a `seq` on, history first, then live."""
 
+_PREFIX = "/api/workflows"
 _STREAM = "text/event-stream"
 
 
-def workflow_routes(service: WorkflowService, backend: ExecutionBackend, open_stream: StreamOpener) -> APIRouter:
+def workflow_routes(
+    service: WorkflowService, backend: ExecutionBackend, auth: FastAPIAuth, audit: AuditTrail, open_stream: StreamOpener
+) -> APIRouter:
     """The routes below `/api/workflows`."""
-    routes = APIRouter(prefix="/api/workflows", tags=["workflows"])
+    commands = APIRouter(prefix=_PREFIX, tags=["workflows"])
+    _command_routes(commands, service, backend, auth, audit)
+    questions = APIRouter(prefix=_PREFIX, tags=["workflows"], dependencies=[auth.require(READ)])
+    _state_routes(questions, service, backend)
+    _event_routes(questions, backend, open_stream)
+    _artifact_routes(questions, service)
+    routes = APIRouter()
+    routes.include_router(commands)
+    routes.include_router(questions)
+    return routes
 
+
+def _command_routes(
+    routes: APIRouter, service: WorkflowService, backend: ExecutionBackend, auth: FastAPIAuth, audit: AuditTrail
+) -> None:
     @routes.post(
         "",
         status_code=201,
-        responses=problems(400, 404, 413, 422),
+        responses=problems(401, 403, 404),
         response_model=Started,
         response_description="The workflow is stored and begins; `Location` is its address.",
     )
-    async def start_workflow(order: StartWorkflow) -> JSONResponse:
+    async def start_workflow(
+        order: StartWorkflow, request: Request, caller: Annotated[Principal, auth.require(START)]
+    ) -> JSONResponse:
         """Start a workflow from a definition or a template."""
-        started = await service.start(order)
+        await audit.check()
+        trace = trace_headers().get("traceparent")
+        started = await service.start(order, labels={TRACEPARENT: trace} if trace else {})
+        await account(
+            audit, request, caller, "workflow.start", started.id, name=started.name, template=started.template
+        )
         return JSONResponse(started.model_dump(), status_code=201, headers={"Location": started.url})
 
-    @routes.get("", responses=problems(400, 422), response_description="A page, and where the next one begins.")
+    @routes.post(
+        "/{workflow_id}/cancel",
+        status_code=202,
+        responses=problems(401, 403, 404, 409),
+        response_model=Cancelled,
+        response_description="The wish is stored; the end comes as an event.",
+    )
+    async def cancel_workflow(
+        workflow_id: WorkflowId,
+        request: Request,
+        caller: Annotated[Principal, auth.require(CANCEL)],
+        order: CancelWorkflow | None = None,
+    ) -> Cancelled:
+        """Cancel a workflow: nothing new starts, and what runs is stopped. Cancelling again changes nothing."""
+        await audit.check()
+        reason = order.reason if order is not None else None
+        seq = await backend.cancel(workflow_id, reason)
+        await account(audit, request, caller, "workflow.cancel", workflow_id, reason=reason)
+        return Cancelled(id=workflow_id, seq=seq)
+
+
+def _state_routes(routes: APIRouter, service: WorkflowService, backend: ExecutionBackend) -> None:
+    @routes.get("", responses=problems(400, 401, 403), response_description="A page, and where the next one begins.")
     async def list_workflows(
         status: WorkflowStatus | None = None,
         name: Annotated[str | None, Query(max_length=200)] = None,
@@ -57,29 +109,13 @@ def workflow_routes(service: WorkflowService, backend: ExecutionBackend, open_st
 
     @routes.get(
         "/{workflow_id}",
-        responses=problems(404, 422),
+        responses=problems(401, 403, 404),
         response_model=WorkflowView,
         response_description="The workflow as of `seq`.",
     )
     async def read_workflow(workflow_id: WorkflowId) -> JSONResponse:
         """Read a workflow with its steps."""
         return JSONResponse((await backend.get(workflow_id)).as_json())
-
-    @routes.post(
-        "/{workflow_id}/cancel",
-        status_code=202,
-        responses=problems(400, 404, 409, 413, 422),
-        response_model=Cancelled,
-        response_description="The wish is stored; the end comes as an event.",
-    )
-    async def cancel_workflow(workflow_id: WorkflowId, order: CancelWorkflow | None = None) -> Cancelled:
-        """Cancel a workflow: nothing new starts, and what runs is stopped. Cancelling again changes nothing."""
-        reason = order.reason if order is not None else None
-        return Cancelled(id=workflow_id, seq=await backend.cancel(workflow_id, reason))
-
-    _event_routes(routes, backend, open_stream)
-    _artifact_routes(routes, service)
-    return routes
 
 
 def _event_routes(routes: APIRouter, backend: ExecutionBackend, open_stream: StreamOpener) -> None:
@@ -88,7 +124,9 @@ def _event_routes(routes: APIRouter, backend: ExecutionBackend, open_stream: Str
         "content": {_STREAM: {"schema": {"type": "string"}}},
     }
 
-    @routes.get("/{workflow_id}/events", responses={200: stream, **problems(404, 422, 503)}, response_model=EventPage)
+    @routes.get(
+        "/{workflow_id}/events", responses={200: stream, **problems(401, 403, 404, 503)}, response_model=EventPage
+    )
     async def read_events(
         workflow_id: WorkflowId,
         from_seq: Seq = 1,
@@ -115,7 +153,7 @@ def _artifact_routes(routes: APIRouter, service: WorkflowService) -> None:
 
     @routes.get(
         "/{workflow_id}/artifacts/{sha256}",
-        responses={200: octets, **problems(404, 422)},
+        responses={200: octets, **problems(401, 403, 404)},
         response_class=FileResponse,
     )
     async def read_artifact(

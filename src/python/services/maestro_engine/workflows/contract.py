@@ -154,14 +154,3 @@ class EventPage(BaseModel):
 
     items: list[EventView]
     next_from_seq: int | None = Field(description="Send it as `from_seq` to go on; null when nothing follows yet.")
-
-
-class Health(BaseModel):
-    """Whether the engine lives (it answers) and is ready (it can take work), and why not."""
-
-    status: Literal["ready", "not-ready"]
-    live: Literal[True] = True
-    ready: bool
-    version: str
-    checks: dict[str, str] = Field(description="Each part: `ok`, or what is wrong with it.")
-    templates: int = Field(description="How many templates can be started by name.")

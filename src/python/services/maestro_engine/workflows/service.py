@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from maestro_engine.workflows.contract import Started, StartWorkflow, WorkflowPage, WorkflowStatus, WorkflowSummaryView
 from maestro_engine.workflows.errors import BadCursor, UnknownArtifact
@@ -18,6 +19,8 @@ from maestro_workflow_engine import (
 )
 from maestro_yaml_config_parser import Document, load_yaml, load_yaml_file
 
+NO_LABELS: Mapping[str, str] = MappingProxyType({})
+
 
 class WorkflowService:
     """Starts workflows and finds artifacts; every other question goes to the backend as it is."""
@@ -29,13 +32,20 @@ class WorkflowService:
         self._templates = templates
         self._kinds = kinds
 
-    async def start(self, order: StartWorkflow) -> Started:
-        """Start what is ordered; raises InvalidDefinition, InvalidInputs or UnknownTemplate and stores nothing then."""
+    async def start(self, order: StartWorkflow, *, labels: Mapping[str, str] = NO_LABELS) -> Started:
+        """Start what is ordered; raises InvalidDefinition, InvalidInputs or UnknownTemplate and stores nothing then.
+
+        `labels` are kept beside those of the order.
+        """
         base_dir = self._templates.folder if order.template else None
         # Reading a large definition takes a while: other requests go on meanwhile.
         definition = await asyncio.to_thread(self._definition, order)
         started = await self._backend.start(
-            definition, order.inputs, template=order.template or None, labels=order.labels, base_dir=base_dir
+            definition,
+            order.inputs,
+            template=order.template or None,
+            labels={**order.labels, **labels},
+            base_dir=base_dir,
         )
         url = f"/api/workflows/{started.workflow_id}"
         return Started(

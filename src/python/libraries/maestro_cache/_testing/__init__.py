@@ -1,0 +1,1 @@
+"""What `maestro_cache.testing` offers."""

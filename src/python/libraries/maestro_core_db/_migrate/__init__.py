@@ -1,0 +1,1 @@
+"""Migrations of one wheel: found in the wheel, run under a lock, checked against its models."""

@@ -1,0 +1,1 @@
+"""The broker in a SQLite file, or in memory."""

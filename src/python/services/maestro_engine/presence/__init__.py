@@ -1,0 +1,1 @@
+"""Where others find the engine."""

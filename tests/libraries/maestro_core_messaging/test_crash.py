@@ -1,0 +1,13 @@
+"""Workers are killed with SIGKILL at random moments: no message is lost, no effect doubled, each key's order holds."""
+
+from pathlib import Path
+
+from libraries.maestro_core_messaging.crash_trial import KILLS, Trial
+
+
+async def test_nothing_is_lost_or_doubled_on_sqlite_when_workers_are_killed(tmp_path: Path) -> None:
+    """10,000 messages (MAESTRO_MESSAGING_CRASH_MESSAGES for more), twelve deaths."""
+    trial = Trial(str(tmp_path / "messages.sqlite"), tmp_path, seed=20261121)
+    await trial.run()
+    trial.check()
+    assert trial.killed == KILLS
