@@ -149,8 +149,7 @@ def test_a_wheel_installs_alone_and_does_what_its_readme_says(folder: Path, inde
         ]
         ran = run(door, cwd=empty, env=env, timeout_s=60)
         assert extra not in found["doors"] or f"{name}[{extra}]" in ran.text, "the bare wheel does not name the extra"
-        wanted = ["pip", "install", "--quiet", "--python", home, f"{name}[{extra}]"]
-        ran = run([uv.find_uv_bin(), *wanted], cwd=room, env=uv_env, timeout_s=300)
+        ran = run([uv.find_uv_bin(), *commands[1][:-1], f"{name}[{extra}]"], cwd=room, env=uv_env, timeout_s=300)
         assert ran.code == 0, ran.text
         ran = run(door, cwd=empty, env=env, timeout_s=60)
         assert ran.code == 0, ran.text

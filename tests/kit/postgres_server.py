@@ -90,6 +90,8 @@ def postgres_server(folder: Path, version: int = VERSIONS[-1]) -> Iterator[Postg
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=output,
+            # Neither a Ctrl-C nor what ends the whole group of the test run ends it before its server.
+            start_new_session=True,
         )
     assert keeper.stdin is not None
     assert keeper.stdout is not None
@@ -195,8 +197,6 @@ class _Keeper:
 
 
 def _keep(base: Path, installed: Path, libraries: Path) -> None:
-    # A Ctrl-C goes to the whole terminal; the keeper ends when the test run does.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     keeper = _Keeper(base, installed, libraries)
     try:
         keeper.start()

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,11 +12,17 @@ from pathlib import Path
 
 
 def free_port() -> int:
-    """A loopback port that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A loopback port that nothing listens on at this moment.
+
+    From below those that the kernel gives to connections, so that none takes it before, or between two runs of, a
+    server; and not by a seeded generator, which would give the same ones to tests that run side by side.
+    """
+    chance = random.SystemRandom()
+    while True:
+        port = chance.randrange(20_000, 30_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextlib.contextmanager

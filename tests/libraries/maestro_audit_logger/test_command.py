@@ -127,7 +127,7 @@ def test_erase_and_retain_write_entries(log: Path) -> None:
     kept = audit("retain", log, "--days", "100000", "--sign-hmac", log.parent / "key")
     assert kept.stdout == "no segment is that old\n"
     removed = audit("retain", log, "--days", "0", "--sign-hmac", log.parent / "key")
-    assert removed.stdout == "removed entries 0 to 4 in 1 segments\n", removed.stderr
+    assert removed.stdout == "removed entries 0 to 4 in one segment\n", removed.stderr
     assert audit("retain", log, "--days", "nan", "--sign-hmac", log.parent / "key").returncode == 2
     verified = audit("verify", log, "--key", log.parent / "key")
     assert verified.returncode == 0

@@ -197,6 +197,17 @@ def test_there_is_one_writer(tmp_path: Path) -> None:
     open_log(tmp_path / "log").close()
 
 
+def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
+    """It has the same open file; a service that starts again beside it is let in."""
+    log = open_log(tmp_path / "log")
+    childs = os.dup(log._lock._file)
+    try:
+        log.close()
+        open_log(tmp_path / "log").close()
+    finally:
+        os.close(childs)
+
+
 def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
     """Files are 0600, folders 0700."""
     with open_log(tmp_path / "log") as log:

@@ -156,6 +156,6 @@ def test_what_does_not_belong_there_is_told(tmp_path: Path) -> None:
     """A strange file among the segments is neither read nor passed over."""
     make_log(tmp_path / "log", 1)
     (tmp_path / "log/segments/notes.txt").write_text("x")
-    assert check(tmp_path / "log").problems == ["segments/notes.txt is not a file of this log"]
+    assert check(tmp_path / "log").problems == ["'segments/notes.txt' is not a file of this log"]
     with pytest.raises(LogDamaged, match=r"notes\.txt"):
         list(AuditReader(tmp_path / "log").query())

@@ -138,3 +138,42 @@ def test_hostile_lines_are_told_and_break_nothing(tmp_path: Path, line: bytes) -
     assert not check(tmp_path / "log", [outside]).sound
     with pytest.raises(LogDamaged):
         open_log(tmp_path / "log")
+
+
+def test_half_a_line_at_the_end_of_an_earlier_segment_is_found(tmp_path: Path) -> None:
+    """Only the very last segment can have been left so by a writer that died: there it is told, and no more."""
+    folder = tmp_path / "log"
+    outside = make_log(folder, 6, at_once=3, segment_bytes=300)
+    first, *_, last = sorted((folder / "segments").iterdir())
+    with last.open("ab") as file:
+        file.write(b'{"torn')
+    assert check(folder, [outside]).sound
+    with first.open("ab") as file:
+        file.write(b'{"hidden":"in plain sight"}')
+    assert any(problem.startswith(f"{first.name}: the end of the file") for problem in check(folder).problems)
+
+
+def test_the_name_of_a_file_does_not_write_on_the_terminal(tmp_path: Path) -> None:
+    """Or it could clear the screen and say `sound` itself."""
+    make_log(tmp_path / "log", 3)
+    (tmp_path / "log" / "segments" / "\x1b[2J\nsound").touch()
+    (problem,) = check(tmp_path / "log").problems
+    assert problem.isprintable()
+
+
+def test_entries_after_an_older_checkpoint_are_found_from_outside(tmp_path: Path) -> None:
+    """An older checkpoint put back covers nothing of what follows: that is told, and a witness sees through it."""
+    folder = tmp_path / "log"
+    make_log(folder, 1)
+    older = (folder / "checkpoint").read_bytes()
+    with open_log(folder) as log:
+        log.append_many([event(number) for number in range(1, 6)])
+        outside = log.checkpoint()
+    (path,) = (folder / "segments").iterdir()
+    first, *others = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + b"".join(line.replace(b'"actor":"', b'"actor":"not-') for line in others))
+    (folder / "checkpoint").write_bytes(older)
+    report = check(folder)
+    assert report.covered < report.size
+    assert any("are below no checkpoint that fits" in note for note in report.notes)
+    assert not check(folder, [outside]).sound

@@ -99,7 +99,8 @@ def test_a_killed_leaseholder_is_replaced_when_its_lease_ends(readers: Readers) 
     """kill -9 while the function runs: the others wait no longer than the lease, and one of them takes over."""
     lease_s = 1.0
     (holder,) = readers.start(1, lease_s=lease_s)
-    waiting = readers.start(2, lease_s=lease_s, threads=5)
+    # Theirs is longer than a busy machine keeps them waiting, so that none replaces the other.
+    waiting = readers.start(2, lease_s=60, threads=5)
     readers.go(1)
     readers.wait_until_one_has_begun()
     begun_s = time.monotonic()
@@ -110,7 +111,7 @@ def test_a_killed_leaseholder_is_replaced_when_its_lease_ends(readers: Readers) 
     readers.let_end(2)
     assert [values(process) for process in waiting] == [["value of run 2"]] * 2
     assert readers.runs == 2
-    assert waited_s < lease_s + 5
+    assert waited_s < lease_s + 20
 
 
 def test_a_function_slower_than_its_lease_runs_once_more_for_each_lease_that_ends(readers: Readers) -> None:

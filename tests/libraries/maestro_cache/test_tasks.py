@@ -203,6 +203,40 @@ async def test_closing_cancels_what_runs_and_tells_those_who_wait(cache: AsyncCa
         await cache.get_or_compute(KEY, gate)
 
 
+async def test_closing_tells_those_whose_function_has_not_begun(cache: AsyncCache) -> None:
+    """The task of a computation may be cancelled before its first step; its callers do not wait for ever."""
+    gate = Gate()
+    leader = asyncio.create_task(cache.get_or_compute(KEY, gate))
+    follower = asyncio.create_task(cache.get_or_compute(KEY, gate))
+    closing = asyncio.create_task(cache.aclose())
+    async with asyncio.timeout(20):
+        outcomes = await asyncio.gather(leader, follower, return_exceptions=True)
+        await closing
+    assert [type(outcome) for outcome in outcomes] == [CacheClosed] * 2
+    assert gate.calls == 0
+
+
+async def test_a_task_that_a_function_left_behind_may_ask_for_its_key(cache: AsyncCache) -> None:
+    """It inherits the context of the function, which nobody waits for any more."""
+    may_ask = asyncio.Event()
+    left: list[asyncio.Task[int]] = []
+
+    async def ask() -> int:
+        await may_ask.wait()
+        return await cache.get_or_compute(KEY, answer)
+
+    async def answer() -> int:
+        if not left:
+            left.append(asyncio.create_task(ask()))
+        return len(left)
+
+    assert await cache.get_or_compute(KEY, answer) == 1
+    await cache.delete(KEY)
+    may_ask.set()
+    async with asyncio.timeout(20):
+        assert await left[0] == 1
+
+
 async def test_the_function_sees_the_context_of_its_caller(cache: AsyncCache) -> None:
     request: contextvars.ContextVar[int] = contextvars.ContextVar("request")
     request.set(42)

@@ -106,6 +106,10 @@ def test_it_is_exported_whole_or_not_at_all(tmp_path: Path) -> None:
     assert json.loads(text)["info"]["version"] == "1.2.3"
     with pytest.raises(FileNotFoundError):
         export_contract(APP, tmp_path / "nowhere" / "x.json")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError):
+        export_contract(APP, tmp_path / "folder")
+    assert set(tmp_path.iterdir()) == {target, tmp_path / "folder"}
     assert export_contract(APP) == text
 
 

@@ -183,6 +183,18 @@ async def test_what_does_not_fit_is_told_field_by_field() -> None:
 
 
 @pytest.mark.parametrize(
+    "kind", ["application/x!y+json", 'application/"x"+json', "application/x y+json", "APPLICATION/JSON"]
+)
+async def test_nothing_that_the_framework_reads_as_json_gets_past(kind: str) -> None:
+    """NaN came back as null under a type that only the framework took for JSON."""
+    async with client_of(tiny_app()) as client:
+        answer = await client.post(
+            "/api/things", content=b'{"name": "a", "weight": NaN}', headers={"Content-Type": kind}
+        )
+        assert "NaN" in check_problem(answer, 400, "request.malformed")["detail"]
+
+
+@pytest.mark.parametrize(
     ("body", "status", "says"),
     [
         (b"{", 400, "not JSON"),

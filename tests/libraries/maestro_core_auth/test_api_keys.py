@@ -266,6 +266,22 @@ async def test_nobody_gives_away_more_than_he_has(asked: dict[str, Any], given: 
             await world.key(by=by, **asked)
 
 
+async def test_nobody_gets_more_by_rotating_the_key_of_another() -> None:
+    """Who rotates sees the new secret, so he has what the key has, or the key stays as it is."""
+    world = World()
+    issued = await world.key(scopes={"workflow:*"})
+    for by in (
+        Principal("eve", "key", frozenset({"viewer"}), EVERY_SCOPE),
+        Principal("eve", "key", frozenset({"operator", "viewer"}), frozenset({"workflow:read"})),
+    ):
+        with pytest.raises(InvalidGrant, match="more roles or wider scopes"):
+            await world.keys.rotate(issued.record.id, by=by)
+    assert [record.id for record in await world.keys.list()] == [issued.record.id]
+    root = Principal("root", "key", frozenset({"admin", "operator", "viewer"}), EVERY_SCOPE)
+    assert (await world.keys.rotate(issued.record.id, by=root)).record.subject == "ada"
+    assert world.heard[-1].reason.endswith("by root")
+
+
 async def test_the_last_use_is_noted_coarsely() -> None:
     """Once a minute, not with every request."""
     world = World()

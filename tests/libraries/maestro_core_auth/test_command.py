@@ -1,10 +1,13 @@
 """The command `maestro-auth`: the first admin once, keys shown once, and clear words where it refuses."""
 
 import asyncio
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
 
+from kit.processes import run_unread
 from maestro_core_auth import ApiKeys, InvalidCredentials, Principal, SqliteAuthStore, Users, init_admin
 from maestro_core_auth._command import main
 
@@ -102,9 +105,38 @@ def test_what_cannot_be_is_said_in_a_line(tmp_path: Path, capsys: pytest.Capture
         (("add-user", *store, "x", "--role", "No Role"), "role 'No Role' is no lower-case word"),
         (("issue-key", *store, "nobody"), "there is no user 'nobody'"),
         (("issue-key", *store, "admin", "--role", "owner"), "admin does not have the roles ['owner']"),
-        (("revoke-key", *store, "nothing"), "there is no 'nothing'"),
+        (("issue-key", *store, "admin", "--days", "400"), "a key or a session lives for up to 366 days"),
+        (("revoke-key", *store, "nothing"), "there is no key 'nothing'"),
     ):
         assert run(capsys, *words) == (1, "", f"maestro-auth: {why}")
     (tmp_path / "other").write_text("not a database at all, but long enough to be read as one" * 20)
     code, _, said = run(capsys, "list-keys", "--store", str(tmp_path / "other"))
     assert (code, "is no store of maestro-core-auth" in said) == (1, True)
+
+
+def test_a_store_that_cannot_be_used_is_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder in its place, and a file that somebody has cut a table out of."""
+    code, _, said = run(capsys, "list-keys", "--store", str(tmp_path))
+    assert (code, said.count("\n"), "cannot be opened" in said) == (1, 0, True), said
+    path = tmp_path / "auth.db"
+    run(capsys, "init-admin", "--store", str(path))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("DROP TABLE keys")
+    code, _, said = run(capsys, "list-keys", "--store", str(path))
+    assert (code, said) == (1, "maestro-auth: no such table: keys")
+
+
+def test_whoever_stops_it_is_shown_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A reader who has left, as `| head` does, and Ctrl-C."""
+    store = ("--store", str(tmp_path / "auth.db"))
+    run(capsys, "init-admin", *store)
+    done = run_unread("maestro_core_auth._command", "list-keys", *store)
+    assert (done.returncode, done.stderr) == (0, "")
+
+    async def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("maestro_core_auth._command.init_admin", interrupted)
+    assert run(capsys, "init-admin", *store) == (130, "", "")

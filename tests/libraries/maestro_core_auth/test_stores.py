@@ -1,12 +1,16 @@
 """Both stores keep the port's promises, and the file those of a file."""
 
 import asyncio
+import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from kit.processes import import_path
 from maestro_core_auth import AuthStore, MemoryAuthStore, SqliteAuthStore, StoreUnreadable, Users
 from maestro_core_auth.testing import AuthStoreConformance
 
@@ -107,3 +111,37 @@ async def test_a_failed_step_changes_nothing_and_lets_go(tmp_path: Path) -> None
             await store._transaction(fails)
         assert await store.users() == []
         await Users(store).add("ada")
+
+
+OTHER_PROCESS = """
+import asyncio, sys
+from maestro_core_auth import SqliteAuthStore
+async def main():
+    async with SqliteAuthStore(sys.argv[1]) as store:
+        print(*[user.subject for user in await store.users()])
+asyncio.run(main())
+"""
+
+
+async def test_two_stores_of_one_process_lose_nothing_to_another_process(tmp_path: Path) -> None:
+    """Opening the second must not end the first one's locks, or the other process takes the WAL away from under it."""
+    path = tmp_path / "auth.db"
+
+    def seen_elsewhere() -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", OTHER_PROCESS, str(path)],
+            env={**os.environ, "PYTHONPATH": import_path()},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    async with SqliteAuthStore(path) as first:
+        await Users(first).add("ann", {"admin"})
+        async with SqliteAuthStore(path):
+            pass
+        assert seen_elsewhere() == ["ann"]
+        await Users(first).add("bob", {"admin"})
+        assert seen_elsewhere() == ["ann", "bob"]

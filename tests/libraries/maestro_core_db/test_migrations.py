@@ -14,7 +14,7 @@ from libraries.maestro_core_db.wheels import installed, up
 from sqlalchemy import Column, ForeignKey, Integer, Table, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from kit.processes import import_path
+from kit.processes import import_path, run_unread
 from maestro_core_db import (
     BrokenMigrations,
     Database,
@@ -251,9 +251,11 @@ def test_the_command(
     assert "set MAESTRO_DB_URL" in said("current", code=2)
     assert "CREATE TABLE article" in said("sql")
     assert "INDEX" in said("sql", f"0002_stock:{HEAD}")
+    monkeypatch.setenv("MAESTRO_DB_URL", "shop.db")
+    assert said("current", code=2).startswith("maestro-db: MAESTRO_DB_URL: not a database URL; write sqlite:///")
     monkeypatch.setenv("MAESTRO_DB_URL", f"sqlite:///{tmp_path}/x.db")
-    assert said("current") == "None\n"
-    assert "run the upgrade" in said("check", code=2)
+    assert said("current") == "base\n"
+    assert f"the database is at base, not at {HEAD}: run the upgrade" in said("check", code=1)
     assert said("upgrade").splitlines() == list(shop.REVISIONS)
     assert said("upgrade") == "nothing to do\n"
     assert said("check") == "the database is as the models say\n"
@@ -263,3 +265,7 @@ def test_the_command(
     assert said("revision", "more").strip().endswith("0004_more.py")
     assert main([f"{migrations.package}.tables:nothing", "current"]) == 2
     assert "names no Migrations" in capsys.readouterr().err
+    done = run_unread("maestro_core_db._command", place, "sql")
+    assert (done.returncode, done.stderr) == (0, "")
+    (tmp_path / migrations.package / "slow.py").write_text("raise KeyboardInterrupt\n")
+    assert main([f"{migrations.package}.slow:migrations", "sql"]) == 130

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg  # type: ignore[import-untyped]  # it has no types
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -255,7 +256,7 @@ async def test_on_sqlite_one_relay_works_and_the_other_waits(on_sqlite: Database
     task = asyncio.create_task(OutboxRelay(on_sqlite, slow).run_once())
     await within(inside.wait())
     assert await OutboxRelay(on_sqlite, Broker()).run_once() == 0
-    await within(put(on_sqlite, ("a", 3)), 5.0)
+    await within(put(on_sqlite, ("a", 3)))
     go_on.set()
     await within(task)
     broker = Broker()
@@ -375,6 +376,48 @@ async def test_polling_finds_what_nobody_announced(on_sqlite: Database) -> None:
     async with Database(on_sqlite.settings, outbox=outbox) as other, OutboxRelay(on_sqlite, broker, poll_s=0.02):
         await put(other, ("k", 1))
         await within(broker.arrived.wait())
+
+
+async def test_a_failed_message_is_tried_again_when_it_is_due_and_not_when_the_relay_polls(database: Database) -> None:
+    """Two keys that fail at different times, and a relay that looks once an hour by itself."""
+    broker = Broker()
+    broker.fails = {1: 2, 2: 3}
+    await put(database, ("a", 1), ("b", 2))
+    async with OutboxRelay(database, broker, poll_s=3600, initial_delay_s=0.05):
+        while len(broker.got) < 2:
+            broker.arrived.clear()
+            await within(broker.arrived.wait(), 30)
+    assert sorted(broker.data) == [1, 2]
+
+
+async def test_the_relay_outlives_an_error_of_the_driver(
+    on_postgres: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """LISTEN is asked of the driver itself; a connection that ends there is made anew, and heard."""
+    listen = asyncpg.Connection.add_listener
+    failures = [asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")]
+
+    async def fail_once(self: Any, *words: Any) -> None:
+        if failures:
+            raise failures.pop()
+        await listen(self, *words)
+
+    monkeypatch.setattr(asyncpg.Connection, "add_listener", fail_once)
+    broker = Broker()
+    await put(on_postgres, ("k", 1))
+    async with OutboxRelay(on_postgres, broker, poll_s=0.02):
+        await within(broker.arrived.wait())
+    assert "the outbox waits: ConnectionDoesNotExistError" in caplog.text
+
+
+async def test_a_relay_that_has_ended_listens_no_more(on_postgres: Database) -> None:
+    broker = Broker()
+    await put(on_postgres, ("k", 1))
+    async with OutboxRelay(on_postgres, broker):
+        await within(broker.arrived.wait())
+    async with on_postgres.session() as session:
+        listens = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+        assert await session.scalar(text(listens)) == 0
 
 
 async def test_stopping_lets_what_is_in_flight_arrive_and_begins_nothing(database: Database) -> None:

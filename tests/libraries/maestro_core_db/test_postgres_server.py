@@ -35,6 +35,7 @@ def holder(folder: Path, version: int) -> Iterator["subprocess.Popen[str]"]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     with process:
         yield process
@@ -53,9 +54,9 @@ def wait_until_gone(folder: Path, within_s: float = 30.0) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("how", ["in good order", "killed"])
+@pytest.mark.parametrize("how", ["in good order", "killed", "killed with its group"])
 def test_nothing_is_left_behind(version: int, how: str, tmp_path: Path) -> None:
-    """No process and no folder, after the end of the block and after a SIGKILL of whoever held the server."""
+    """No process and no folder, after the end of the block and after a SIGKILL of its holder, or of his whole group."""
     with holder(tmp_path / "log", version) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
@@ -67,13 +68,15 @@ def test_nothing_is_left_behind(version: int, how: str, tmp_path: Path) -> None:
         assert folder.stat().st_mode & 0o777 == 0o700
         if how == "killed":
             process.send_signal(signal.SIGKILL)
+        elif how == "killed with its group":
+            os.killpg(process.pid, signal.SIGKILL)
         else:
             assert process.stdin is not None
             process.stdin.close()
     wait_until_gone(folder)
     with pytest.raises(ProcessLookupError):
         os.kill(server, 0)
-    assert process.returncode == (-signal.SIGKILL if how == "killed" else 0)
+    assert process.returncode == (0 if how == "in good order" else -signal.SIGKILL)
 
 
 def test_no_rights_of_other_folders_are_changed(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ async def test_readers_do_not_wait_for_a_writer(on_sqlite: Database) -> None:
     async with on_sqlite.unit_of_work() as uow:
         uow.session.add(Account(id=1, balance=0))
         await uow.session.flush()
-        async with asyncio.timeout(5), on_sqlite.session() as session:
+        async with asyncio.timeout(20), on_sqlite.session() as session:
             assert await session.get(Account, 1) is None
 
 
@@ -160,3 +160,31 @@ async def test_what_is_no_database_is_unreachable(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "text", tmp_path / "text" / "below"):
         with pytest.raises(Unreachable, match=str(path)):
             await Database(DatabaseSettings(url=SecretText(f"sqlite:///{path}"))).__aenter__()
+
+
+COUNT = """
+import sqlite3, sys
+print(*sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM account').fetchone())
+"""
+
+
+async def test_two_databases_of_one_process_lose_nothing_to_another_process(on_sqlite: Database) -> None:
+    """Opening the second must not end the first one's locks, or whoever else closes the file takes its WAL away."""
+    path = str(on_sqlite.engine.url.database)
+
+    def seen_elsewhere() -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", COUNT, path], capture_output=True, text=True, timeout=60, check=True
+        )
+        return done.stdout.strip()
+
+    async def add(database: Database, number: int) -> None:
+        async with database.unit_of_work() as uow:
+            uow.session.add(Account(id=number, balance=0))
+
+    await add(on_sqlite, 1)
+    async with Database(DatabaseSettings(url=SecretText(url_of(on_sqlite)))) as second:
+        await add(second, 2)
+    assert seen_elsewhere() == "2"
+    await add(on_sqlite, 3)
+    assert seen_elsewhere() == "3"

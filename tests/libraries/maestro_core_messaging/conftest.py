@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 from hypothesis import settings
 
 from kit.redis_server import RedisServer, redis_binaries, redis_server
@@ -17,8 +16,6 @@ settings.load_profile("maestro-core-messaging")
 def shared_redis(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A server for all tests of a file, once with each Redis there is."""
     with redis_server(tmp_path_factory.mktemp("redis"), request.param) as server:
-        with redis.Redis.from_url(server.url) as client:
-            client.config_set("appendfsync", "no")  # the server is not killed: no disk need hold up what is timed
         yield server
 
 

@@ -16,8 +16,8 @@ LEASE_S = 2.0
 
 
 def open_broker(where: str) -> Broker:
-    """The broker at a Redis URL, or in the file of that name."""
-    return RedisBroker(where) if where.startswith("redis:") else SqliteBroker(where)
+    """The broker at a Redis URL, or in the file of that name; workers die here, not the machine: no step is synced."""
+    return RedisBroker(where) if where.startswith("redis:") else SqliteBroker(where, synchronous="normal")
 
 
 def record(connection: sqlite3.Connection, delivery: Delivery) -> None:

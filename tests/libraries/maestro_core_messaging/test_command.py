@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from kit.processes import import_path
+from kit.processes import import_path, run_unread
 from kit.redis_server import RedisServer
 from maestro_core_messaging import Message, SqliteBroker
 from maestro_core_messaging._command import main
@@ -207,3 +207,22 @@ async def test_following_shows_what_comes_until_it_is_interrupted(tmp_path: Path
         await following.communicate()
     assert following.returncode == 130
     await broker.close()
+
+
+def test_a_reader_who_has_left_is_no_error(run: Run, tmp_path: Path) -> None:
+    """As with `| head`, however little there was to print."""
+    done = run_unread("maestro_core_messaging._command", "topics", "--broker", f"sqlite:{tmp_path / 'm.sqlite'}")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_one_ctrl_c_ends_the_wait_for_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read before there is an event loop, which would keep the first one to itself."""
+
+    class Keyboard:
+        def read(self) -> str:
+            with pytest.raises(RuntimeError, match="no running event loop"):
+                asyncio.get_running_loop()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.stdin", Keyboard())
+    assert run("publish", "orders", "--data", "-") == Ran(130, "", "")

@@ -55,7 +55,7 @@ async def test_a_broker_that_fails_for_a_while_delays_and_loses_nothing(name: st
             await fails.until(times + 1)
         seen.append(delivery.message.data)
 
-    async with asyncio.timeout(20), Consumer(broker, "t", "g", handler, lease_s=3.0, random=lambda: 0.0):
+    async with asyncio.timeout(20), Consumer(broker, "t", "g", handler, lease_s=6.0, random=lambda: 0.0):
         if name == "wait":
             await fails.until(times + 1)
         for number in range(3):
@@ -84,14 +84,15 @@ async def test_a_handler_whose_lease_cannot_be_renewed_is_cancelled_before_anoth
             cancelled.set()
             raise
 
-    loop = asyncio.get_running_loop()
-    async with Consumer(broker, "t", "g", handler, lease_s=3.0, stop_timeout_s=0):
+    # A third of it is left when the handler is cancelled, which a busy machine may take.
+    loop, lease_s = asyncio.get_running_loop(), 6.0
+    async with Consumer(broker, "t", "g", handler, lease_s=lease_s, stop_timeout_s=0):
         await broker.publish("t", message())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             await begun.wait()
             down, begun_s = True, loop.time()
             await cancelled.wait()
-        assert loop.time() - begun_s <= 3.0
+        assert loop.time() - begun_s <= lease_s
         down = False
     await broker.close()
 

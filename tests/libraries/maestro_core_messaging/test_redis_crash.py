@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import redis.asyncio
 from libraries.maestro_core_messaging.crash_trial import KILLS, Trial
 
 from kit.redis_server import redis_server
@@ -11,9 +10,6 @@ from kit.redis_server import redis_server
 async def test_nothing_is_lost_or_doubled_on_redis_when_workers_are_killed(tmp_path: Path) -> None:
     """10,000 messages (MAESTRO_MESSAGING_CRASH_MESSAGES for more), twelve deaths."""
     with redis_server(tmp_path / "redis") as server:
-        async with redis.asyncio.Redis.from_url(server.url) as client:
-            # Workers are killed, not the server: it need not sync each step to the disk.
-            await client.config_set("appendfsync", "no")
         trial = Trial(server.url, tmp_path, seed=20261122)
         await trial.run()
         trial.check()

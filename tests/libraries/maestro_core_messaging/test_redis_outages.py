@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from kit.redis_server import RedisServer
-from maestro_core_messaging import BrokerUnavailable, Consumer, Delivery, Message
+from maestro_core_messaging import BrokerUnavailable, Consumer, Delivery, Message, RetryPolicy
 from maestro_core_messaging.redis import RedisBroker
 
 MESSAGES = 120
+TIMEOUT_S = 2.0
+"""Longer than a server that is awake takes on a busy machine: what it hands out to nobody is leased until it ends."""
 
 
 def message(number: int) -> Message:
@@ -22,7 +24,7 @@ class Load:
     """A publisher that tries each message until it is accepted, and a consumer; and what was seen."""
 
     def __init__(self, url: str) -> None:
-        self.broker = RedisBroker(url, timeout_s=0.5)
+        self.broker = RedisBroker(url, timeout_s=TIMEOUT_S)
         self.seen: list[int] = []
         self.changed = asyncio.Event()
         self.refused = 0
@@ -71,7 +73,7 @@ async def _kill_and_start(server: RedisServer) -> None:
 async def _freeze_and_thaw(server: RedisServer) -> None:
     """Longer than anyone waits for an answer."""
     server.freeze()
-    probe = RedisBroker(server.url, timeout_s=0.5)
+    probe = RedisBroker(server.url, timeout_s=TIMEOUT_S)
     with pytest.raises(BrokerUnavailable):
         await probe.topics()
     await probe.close()
@@ -84,7 +86,10 @@ async def test_an_outage_under_load_loses_and_misorders_nothing(
 ) -> None:
     """Published while it was away or not, all is handled; first sights of each key are in order."""
     load = Load(own_redis.url)
-    async with asyncio.timeout(50), Consumer(load.broker, "t", "g", load.handle, lease_s=2.0, concurrency=4):
+    # Each answer that is lost in the outage counts as an attempt.
+    patient = RetryPolicy(max_attempts=100)
+    consumer = Consumer(load.broker, "t", "g", load.handle, policy=patient, lease_s=2.0, concurrency=4)
+    async with asyncio.timeout(55), consumer:
         publishing = asyncio.create_task(load.publish())
         await load.until(MESSAGES // 4)
         await outage(own_redis)
@@ -103,7 +108,7 @@ async def test_an_outage_under_load_loses_and_misorders_nothing(
 async def test_what_is_flushed_is_gone_and_the_group_begins_again_by_itself(own_redis: RedisServer) -> None:
     load = Load(own_redis.url)
     forgetting = [("FLUSHALL",), ("DEL", "maestro:streams:t"), ("XGROUP DESTROY", "maestro:streams:t", "g")]
-    async with asyncio.timeout(30), Consumer(load.broker, "t", "g", load.handle):
+    async with asyncio.timeout(50), Consumer(load.broker, "t", "g", load.handle, lease_s=5.0):
         for begin, words in zip((0, 10, 20), forgetting, strict=True):
             await load.broker.publish("t", *(message(number) for number in range(begin, begin + 10)))
             await load.until(begin + 10)
@@ -117,7 +122,7 @@ async def test_what_is_flushed_is_gone_and_the_group_begins_again_by_itself(own_
 
 
 async def test_a_server_that_hangs_is_waited_for_no_longer_than_the_bound(own_redis: RedisServer) -> None:
-    broker = RedisBroker(own_redis.url, timeout_s=0.3)
+    broker = RedisBroker(own_redis.url, timeout_s=1.0)
     group = await broker.subscribe("t", "g")
     assert await group.take(1) == []
     own_redis.freeze()
@@ -125,7 +130,7 @@ async def test_a_server_that_hangs_is_waited_for_no_longer_than_the_bound(own_re
     for call in (broker.publish("t", message(1)), group.take(1), group.wait(60), broker.stats("t")):
         with pytest.raises(BrokerUnavailable):
             await call
-    assert time.monotonic() - begun_s < 10
+    assert time.monotonic() - begun_s < 30
     own_redis.thaw()
     await broker.close()
 

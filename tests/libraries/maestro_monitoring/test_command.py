@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.processes import import_path
+from kit.processes import import_path, run_unread
 from maestro_monitoring import Metrics, dashboard, dashboard_text, rules_text, service_contract, slos_from_data
 from maestro_monitoring._command import main
 
@@ -100,3 +100,9 @@ def test_it_runs_as_a_process() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == service_contract()
+
+
+def test_a_reader_who_has_left_is_no_error() -> None:
+    """As with `| head`."""
+    done = run_unread("maestro_monitoring._command", "dashboard")
+    assert (done.returncode, done.stderr) == (0, "")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.processes import import_path
+from kit.processes import import_path, run_unread
 from maestro_service_registry import Registration, RegistryClient, RegistryServer
 from maestro_service_registry._command import main
 
@@ -52,10 +52,12 @@ def test_ls_asks_as_it_is_told(server: RegistryServer, capsys: pytest.CaptureFix
         (["ls", "--registry", "http://127.0.0.1:1"], 1, "does not answer"),
         (["ls", "--registry", "nowhere"], 2, "is not http://HOST:PORT"),
         (["ls", "--label", "a b=c"], 2, "labels: the name"),
-        (["serve", "--host", "0.0.0.0"], 1, "give an access token"),
+        (["ls", "--label", "zone"], 2, "'zone' is not NAME=VALUE"),
+        (["serve", "--host", "0.0.0.0"], 1, "(the token is read from MAESTRO_REGISTRY_TOKEN)"),
         (["serve", "--data", "/dev/null/x"], 1, "/dev/null"),
         (["serve", "--probe-network", "everywhere"], 2, "everywhere"),
-        (["serve", "--port", "99999"], 2, "port"),
+        (["serve", "--port", "99999"], 2, "'99999' is no port: 0 to 65535"),
+        (["serve", "--port", "http"], 2, "'http' is no port: 0 to 65535"),
     ],
 )
 def test_what_is_wrong_is_one_line(
@@ -113,3 +115,15 @@ def test_serve_survives_kill_and_watch_tells_what_happens(tmp_path: Path) -> Non
         process.wait(30)
         process.communicate()
     assert process.returncode == 0
+
+
+def test_a_port_in_use_is_named(server: RegistryServer, capsys: pytest.CaptureFixture[str]) -> None:
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    assert main(["serve", "--port", port]) == 1
+    assert f"Address already in use: '{host}:{port}'" in capsys.readouterr().err
+
+
+def test_a_reader_who_has_left_is_no_error(server: RegistryServer) -> None:
+    """As with `| head`."""
+    done = run_unread("maestro_service_registry._command", "ls", "--registry", server.url)
+    assert (done.returncode, done.stderr) == (0, "")

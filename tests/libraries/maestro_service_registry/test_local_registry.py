@@ -224,3 +224,75 @@ def test_a_lease_does_not_print_its_key() -> None:
         lease = registry.register(ORDERS, "the holder's own key")
         assert "own key" not in repr(lease)
         assert "own key" not in repr(registry.snapshot(Query()))
+
+
+def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    """A wrong path would otherwise put a registry's tables among somebody's own."""
+    path = tmp_path / "payroll.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE salaries (name TEXT)")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="database of something else"):
+        LocalRegistry(path)
+    assert path.read_bytes() == before
+
+
+def test_a_folder_is_no_database(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be used"):
+        LocalRegistry(tmp_path)
+
+
+SECOND = """
+import sys
+from pathlib import Path
+from maestro_service_registry import LocalRegistry, StoreError
+try:
+    LocalRegistry(Path(sys.argv[1]))
+except StoreError as error:
+    print(error)
+"""
+
+
+def test_a_second_registry_in_the_process_does_not_open_the_file_to_others(tmp_path: Path) -> None:
+    """POSIX ends a process's locks on a file when it closes any descriptor of it."""
+    path = tmp_path / "registry.db"
+    with LocalRegistry(path):
+        with pytest.raises(StoreError, match="in use by another registry"):
+            LocalRegistry(path)
+        other = subprocess.run(
+            [sys.executable, "-c", SECOND, str(path)],
+            env={**os.environ, "PYTHONPATH": import_path()},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert "in use by another registry" in other.stdout, other.stderr
+
+
+def test_without_a_disk_reading_and_renewing_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lease that cannot be ended on disk is not shown, the others live on, and when the disk is back it is told."""
+    clock = ManualClock()
+    with LocalRegistry(clock=clock, expire=False) as registry:
+        registry.register(ORDERS, "the holder's own key")
+        registry.register(
+            Registration("search", "s", "http://127.0.0.1:1", ttl_s=120, probe=Probe("/")), "the holder's own key"
+        )
+        probed, revision = registry.get("search", "s"), registry.revision
+        clock.advance(61)
+        real = registry._store.remove
+
+        def full(*_: object) -> None:
+            raise StoreError("database or disk is full")
+
+        monkeypatch.setattr(registry._store, "remove", full)
+        assert [each.service for each in registry.snapshot().instances] == ["search"]
+        assert registry.changes(revision).changes == ()
+        registry.renew_probed(probed)
+        with pytest.raises(LookupError):
+            registry.get("orders", "a")
+        with pytest.raises(StoreError):
+            _ = registry.revision  # what /v1/health asks
+        monkeypatch.setattr(registry._store, "remove", real)
+        clock.advance(61)
+        assert [change.kind for change in registry.changes(revision).changes] == ["expired"]
+        assert [each.service for each in registry.snapshot().instances] == ["search"]

@@ -13,6 +13,18 @@ from typing import IO, Any
 from kit.processes import import_path
 
 
+def make_admin(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`maestro-engine init-admin`, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "maestro_engine", "--data-dir", str(data_dir), "init-admin", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": import_path(), "NO_COLOR": "1"},
+        timeout=60,
+        check=False,
+    )
+
+
 class EngineProcess:
     """An engine in a process of its own."""
 
@@ -54,17 +66,20 @@ class EngineProcess:
     def url(self) -> str:
         return self.line_with("Maestro engine on").split()[3]
 
-    def ask(self, path: str, body: Any = None) -> Any:
+    def ask(self, path: str, body: Any = None, *, key: str | None = None) -> Any:
+        """The answer to a GET, or with a body to a POST; raises HTTPError where it is a problem."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data=data, headers={"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        request = urllib.request.Request(self.url + path, data=data, headers=headers)
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.load(answer)
 
-    def event_of(self, workflow_id: str, type_: str) -> dict[str, Any]:
+    def event_of(self, workflow_id: str, type_: str, *, key: str | None = None) -> dict[str, Any]:
         """The first event after the start whose type begins so, as soon as it is there."""
         request = urllib.request.Request(
             f"{self.url}/api/workflows/{workflow_id}/events",
-            headers={"Accept": "text/event-stream", "Last-Event-ID": "1"},
+            headers={"Accept": "text/event-stream", "Last-Event-ID": "1"}
+            | ({"Authorization": f"Bearer {key}"} if key else {}),
         )
         with urllib.request.urlopen(request, timeout=20) as answer:
             for line in answer:

@@ -18,7 +18,11 @@ from maestro_engine.app import Parts, create_app, open_parts
 from maestro_engine.feed.hub import Hub
 from maestro_engine.settings import EngineSettings
 from maestro_workflow_engine import ExecutionBackend, StepCall
-from maestro_workflow_engine.testing import Gate, ScriptedKind, fails
+from maestro_workflow_engine.testing import Flaky, Gate, ScriptedKind, fails
+
+
+def speak_out(call: StepCall) -> object:
+    raise Flaky(f"cannot use {call.arguments}", retryable=False)
 
 
 async def write_artifact(call: StepCall) -> object:
@@ -102,6 +106,7 @@ async def running(data_dir: Path, **settings: Any) -> AsyncIterator[Engine]:
         "gate": ScriptedKind(gate),
         "flaky": ScriptedKind(fails(1)),
         "broken": ScriptedKind(fails(99, retryable=False)),
+        "loud": ScriptedKind(speak_out),
         "artifact": ScriptedKind(write_artifact),
     }
     hub = VacantHub(max_readers=chosen.max_readers)
@@ -126,7 +131,6 @@ async def running(data_dir: Path, **settings: Any) -> AsyncIterator[Engine]:
 
 async def first_key(settings: EngineSettings) -> str:
     """The key of a first admin."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     async with SqliteAuthStore(settings.users_file) as store:
         return (await init_admin(store)).secret
 

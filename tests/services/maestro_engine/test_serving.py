@@ -5,7 +5,6 @@ import signal
 import socket
 import sqlite3
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +23,6 @@ steps:
     with: {command: "echo ran >> %(log)s2; echo > %(waiting)s; until test -f %(go)s; do sleep 0.1; done"}
   third: {kind: shell, needs: [second], with: {command: "echo ran >> %(log)s3"}}
 """
-
-
-@pytest.fixture
-def started() -> Iterator[list[EngineProcess]]:
-    """What a test starts; none of it is left."""
-    processes: list[EngineProcess] = []
-    yield processes
-    for process in processes:
-        process.kill()
-
-
-@pytest.fixture
-def waiting(tmp_path: Path) -> Iterator[Signal]:
-    """Told by the step `second` when it has begun."""
-    signal_of_second = Signal(tmp_path / "waiting")
-    yield signal_of_second
-    signal_of_second.close()
 
 
 def sleeper(folder: Path) -> str:
@@ -176,7 +158,7 @@ def test_a_second_engine_on_one_folder_is_refused_by_name(tmp_path: Path, starte
         (["--port", "0"], {"MAESTRO_ENGINE_AUTH": "on"}, 1, "maestro-engine init-admin"),
         (["--host", "0.0.0.0"], {"MAESTRO_ENGINE_AUTH": "off"}, 1, "run commands here"),
         (["--host", "no.such.host.invalid"], {}, 1, "cannot listen on"),
-        (["--port", "70000"], {}, 2, "port"),
+        (["--port", "70000"], {}, 2, "[--port]"),
         ([], {"MAESTRO_ENGINE_PROT": "1"}, 2, "MAESTRO_ENGINE_PROT"),
         (["--config", "/nowhere.toml"], {}, 2, "/nowhere.toml"),
     ],

@@ -69,7 +69,7 @@ def check_log(
     report.removed = edge.size
     walk = _Walk(report, edge.copy(), wanted, progress)
     for segment in segments:
-        walk.segment(segment)
+        walk.segment(segment, is_last=segment is segments[-1])
     walk.finish(edge)
     return report
 
@@ -121,7 +121,7 @@ class _Walk:
         self.matched = -1
         self._compare()
 
-    def segment(self, segment: Segment) -> None:
+    def segment(self, segment: Segment, *, is_last: bool) -> None:
         """Check the entries of one segment, and its index."""
         if segment.first != self.edge.size:
             self.report.problem(f"{segment.path.name} does not follow: entry {self.edge.size} comes next")
@@ -129,7 +129,7 @@ class _Walk:
         # The index is read first: a writer at work writes an entry before its summary.
         index, offset, start = self._index(segment), 0, _BlockStart(segment.first, 0, [], [])
         with segment.path.open("rb") as file:
-            while lines := self._lines(file, segment.path.name):
+            while lines := self._lines(file, segment.path.name, is_last=is_last):
                 hashes, entries = leaves_of(lines), self._parsed(lines, segment.path.name)
                 offset += sum(map(len, lines))
                 start.hashes += hashes
@@ -142,14 +142,16 @@ class _Walk:
         for first in index:
             self.report.problem(f"the index of {segment.path.name} has a block at {first} that the entries do not have")
 
-    def _lines(self, file: BinaryIO, name: str) -> list[bytes]:
+    def _lines(self, file: BinaryIO, name: str, *, is_last: bool) -> list[bytes]:
         """The next lines, up to the end of the block or the next checkpoint; none at the end of the file."""
         first = self.edge.size
         end = min([first - first % BLOCK + BLOCK, *self.stops[:1]])
         lines = read_lines(file, end - first)
         for number, line in enumerate(lines):
             if not line.endswith(b"\n"):
-                self.report.notes.append(f"{name}: the end of the file is no whole entry, from {line[:40]!r} on")
+                # A writer that died leaves this behind at the very end, and nowhere else.
+                tell = self.report.notes.append if is_last else self.report.problem
+                tell(f"{name}: the end of the file is no whole entry, from {line[:40]!r} on")
                 file.seek(0, os.SEEK_END)
                 return lines[:number]
         return lines

@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = asked.run(asked)
         sys.stdout.flush()
         return code
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:
         # The reader has seen enough, as `head` does. What Python flushes at its end must go somewhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -194,5 +196,6 @@ def _retain(asked: argparse.Namespace) -> int:
     if removal is None:
         print("no segment is that old")
     else:
-        print(f"removed entries {removal.first:,} to {removal.end - 1:,} in {removal.segments} segments")
+        segments = "one segment" if removal.segments == 1 else f"{removal.segments} segments"
+        print(f"removed entries {removal.first:,} to {removal.end - 1:,} in {segments}")
     return 0

@@ -78,7 +78,7 @@ class Layout:
         for path in paths:
             match = _SEGMENT.fullmatch(path.name)
             if match is None:
-                raise LogDamaged(f"segments/{path.name} is not a file of this log")
+                raise LogDamaged(f"{'segments/' + path.name!r} is not a file of this log")
             found.append(self.segment(int(match["first"])))
         return found
 

@@ -22,5 +22,6 @@ class WriterLock:
         os.write(self._file, f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
-        """Let go."""
+        """Let go, also of what a forked child has of it."""
+        fcntl.flock(self._file, fcntl.LOCK_UN)
         os.close(self._file)

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, Protocol
 
 from maestro_cache._decide import EarlyRefresh, Entry, Fresh, Miss, Outcome, Raised, StaleRefresh, Value, decide
@@ -31,8 +32,8 @@ class Runtime(Protocol):
     def landing(self) -> Landing:
         """A new future."""
 
-    async def fly(self, flight: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Have it done while somebody waits."""
+    async def fly(self, flight: Callable[[], Coroutine[Any, Any, None]], ended: Callable[[], None]) -> None:
+        """Have it done while somebody waits; `ended` is called at its end, even if it never began."""
 
     def fly_in_background(self, flight: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Have it done while nobody waits."""
@@ -91,14 +92,22 @@ class Engine:
             decision = decide(reading.entry, self._now_s(), job.policy, self._random)
             if not isinstance(decision, Miss) and self._readable(job, decision.entry):
                 return self._serve(job, decision)
-            flight, leading = self._flights.join(job.key, reading.stamps, self._runtime.landing())
+            mine = Flight(self._flights, job.key, self._runtime.landing())
             try:
+                flight = self._flights.join(mine, reading.stamps)
+                leading = flight is mine
                 with waiting_for(flight):
                     if leading:
-                        await self._runtime.fly(lambda: self._carry(flight, job, None))  # noqa: B023 - called here
+                        await self._runtime.fly(partial(self._carry, mine, job, None), partial(self._abandon, mine))
                     outcome = await self._runtime.wait(flight.landing)
             except PassedOn:
                 continue
+            except asyncio.CancelledError:
+                raise
+            except BaseException:
+                # A Ctrl-C comes between any two steps, and nobody else would end a flight that has not begun.
+                self._abandon(mine)
+                raise
             if leading or flight.serves(reading.stamps):
                 if not (leading and flight.ran):
                     self.counts.add("shared")
@@ -134,13 +143,18 @@ class Engine:
             if job.key in self._refreshing or len(self._refreshing) >= self._max_refreshes:
                 return
             self._refreshing.add(job.key)
-        self._runtime.fly_in_background(lambda: self._refresh_now(job, served))
+        try:
+            self._runtime.fly_in_background(partial(self._refresh_now, job, served))
+        except BaseException:
+            # There is no thread for it, or a Ctrl-C came; the next reader may try again.
+            self._refreshing.discard(job.key)
+            raise
 
     async def _refresh_now(self, job: Job, served: Entry) -> None:
         try:
-            flight, leading = self._flights.join(job.key, {}, self._runtime.landing())
-            if leading:
-                await self._carry(flight, job, served)
+            mine = Flight(self._flights, job.key, self._runtime.landing())
+            if self._flights.join(mine, {}) is mine:
+                await self._carry(mine, job, served)
         finally:
             self._refreshing.discard(job.key)
 
@@ -250,6 +264,11 @@ class Engine:
         if len(self._pauses) >= _MAX_PAUSES:
             self._pauses = {}
         self._pauses[key] = now_s + REFRESH_PAUSE_S
+
+    def _abandon(self, flight: Flight) -> None:
+        """End a flight that ended without landing; those who wait go on without it."""
+        if not flight.landing.done():
+            self._fail(flight, CacheClosed("the cache is closed") if self.closed else PassedOn())
 
     def _fail(self, flight: Flight, error: Exception) -> None:
         self._flights.end(flight)

@@ -20,6 +20,8 @@ _graph: Final = threading.Lock()
 class Landing(Protocol):
     """The future of a flight: of concurrent.futures for threads, of asyncio for tasks."""
 
+    def done(self) -> bool: ...
+
     def result(self) -> Outcome: ...
 
     def set_result(self, outcome: Outcome) -> None: ...
@@ -58,19 +60,21 @@ class Flights:
         self._flights: dict[str, Flight] = {}
         self._lock = threading.Lock()
 
-    def join(self, key: str, seen: Stamps, landing: Landing) -> tuple[Flight, bool]:
-        """The flight for a reader who saw `seen`, and whether the reader leads it; then `landing` is its future.
+    def join(self, mine: Flight, seen: Stamps) -> Flight:
+        """The flight for a reader who saw `seen`: `mine`, which the reader then leads, or one that is under way.
 
         Raises RecursiveCompute inside the function of the same key.
         """
-        if any(flight.key == key and flight.flights is self for flight in _within.get()):
+        # One that has landed is no longer waited for: a task that its function left behind may ask, and a thread
+        # whose Ctrl-C came between two steps may stay within it.
+        if any(above.key == mine.key and above.flights is self and not above.landing.done() for above in _within.get()):
             raise RecursiveCompute("the function of a key asked the cache for the same key; it would wait for itself")
         with self._lock:
-            flight = self._flights.get(key)
+            flight = self._flights.get(mine.key)
             if flight is not None and flight.serves(seen):
-                return flight, False
-            flight = self._flights[key] = Flight(self, key, landing)
-            return flight, True
+                return flight
+            self._flights[mine.key] = mine
+            return mine
 
     def under_way(self, key: str) -> bool:
         """Whether somebody computes this key."""

@@ -26,13 +26,18 @@ class Tasks:
         future.add_done_callback(_seen)
         return future
 
-    async def fly(self, flight: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self.fly_in_background(flight)
+    async def fly(self, flight: Callable[[], Coroutine[Any, Any, None]], ended: Callable[[], None]) -> None:
+        # A task that is cancelled before its first step runs nothing of its coroutine, not even a `finally`.
+        self._start(flight).add_done_callback(lambda _: ended())
 
     def fly_in_background(self, flight: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._start(flight)
+
+    def _start(self, flight: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(flight())
         self._owned.add(task)
         task.add_done_callback(self._owned.discard)
+        return task
 
     async def wait(self, landing: Landing) -> Outcome:
         assert isinstance(landing, asyncio.Future), "made by `landing`"

@@ -36,8 +36,11 @@ class Threads:
     def landing(self) -> Landing:
         return Future[Outcome]()
 
-    async def fly(self, flight: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        await flight()
+    async def fly(self, flight: Callable[[], Coroutine[Any, Any, None]], ended: Callable[[], None]) -> None:
+        try:
+            await flight()
+        finally:
+            ended()
 
     def fly_in_background(self, flight: Callable[[], Coroutine[Any, Any, None]]) -> None:
         context = contextvars.copy_context()

@@ -1,5 +1,6 @@
 """`maestro api contract`: writes the OpenAPI document of a service."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,9 @@ def contract(app: str, output: Path | None) -> int:
     # FastAPI is loaded for those who ask for it.
     from maestro_core_api import ApiError, export_contract
 
+    # The module of a person's own service lies in the folder that the command is given in, as for `python -m`.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
     try:
         text = export_contract(app, output)
     except ApiError as error:

@@ -84,7 +84,10 @@ def export_contract(app_path: str, output: str | Path | None = None) -> str:
     text = contract_text(load_app(app_path))
     if output is not None:
         target = Path(output)
-        draft = target.with_name(f".{target.name}.{os.getpid()}")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(target)
+        draft = target.parent / f".{target.name}.{os.getpid()}"
+        try:
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
     return text

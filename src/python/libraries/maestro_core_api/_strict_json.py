@@ -10,7 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Whatever is refused here contains one of these; nearly every body contains none.
 _SUSPECT = re.compile(rb"NaN|Infinity|[eE]\+?\d{2,}|\d{300}|\\u[dD][89a-fA-F]")
-_JSON_TYPE = re.compile(r"application/([\w.+-]+\+)?json\s*(;|$)", re.IGNORECASE)
+# As wide as the framework reads it, for whom whatever ends with +json is JSON.
+_JSON_TYPE = re.compile(r"application/([^;]*\+)?json\s*(;|$)", re.IGNORECASE)
 
 
 class StrictJson:

@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import os
+import sqlite3
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,7 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not asked.store.exists() and asked.run is not _init_admin:
             raise AuthError(f"there is no store at {asked.store}; `maestro-auth init-admin` makes one")
         asyncio.run(_with_store(asked))
-    except (AuthError, OSError) as error:
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (AuthError, OSError, sqlite3.Error) as error:  # the last for a full disk, or a store that others keep busy
         sys.stderr.write(f"maestro-auth: {error}\n")
         return 1
     return 0
@@ -94,7 +102,11 @@ def _narrowed(key: KeyRecord) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("maestro-auth", description="Users and API keys of a store in a file.")
+    parser = argparse.ArgumentParser(
+        "maestro-auth",
+        description="Users and API keys of a store in a file.",
+        epilog="exit codes: 0 done, 1 could not be done, 2 wrong words",
+    )
     words = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def word(name: str, run: object, text: str) -> argparse.ArgumentParser:

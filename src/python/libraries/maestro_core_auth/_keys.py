@@ -98,7 +98,7 @@ class _Keys:
     async def _known(self, key_id: str) -> KeyRecord:
         record = await self._store.key(key_id)
         if record is None or record.tag != self._tag:
-            raise UnknownKey(f"there is no {key_id!r}")
+            raise UnknownKey(f"there is no key {key_id!r}")
         return record
 
     def _record(
@@ -150,8 +150,7 @@ class ApiKeys(_Keys):
         check_grant(wanted, narrowed)
         if not wanted <= owner.roles:
             raise InvalidGrant(f"{subject} does not have the roles {sorted(wanted - owner.roles)}")
-        if by is not None and not (wanted <= by.roles and covers(by.scopes, narrowed)):
-            raise InvalidGrant("nobody can give a key more roles or wider scopes than his own")
+        _check_giver(by, wanted, narrowed)
         _check_lifetime(lifetime_s)
         if len(label) > MAX_LABEL_CHARS or not label.isprintable():
             raise InvalidGrant(f"a label has up to {MAX_LABEL_CHARS} printable characters")
@@ -160,12 +159,14 @@ class ApiKeys(_Keys):
         self._tell("key.issued", issued.record, f"by {by.subject}" if by else "")
         return issued
 
-    async def rotate(self, key_id: str, *, overlap_s: float = 3600.0) -> IssuedKey:
+    async def rotate(self, key_id: str, *, overlap_s: float = 3600.0, by: Principal | None = None) -> IssuedKey:
         """A new key with the same owner, roles, scopes, label and lifetime; the old one ends after the overlap.
 
-        Raises UnknownKey for a key that is unknown, revoked or expired.
+        `by` is who asks, as for `issue`: he sees the secret. Raises UnknownKey for a key that is unknown, revoked or
+        expired, or InvalidGrant.
         """
         old, now = await self._known(key_id), self._clock()
+        _check_giver(by, old.roles, old.scopes)
         if overlap_s < 0:
             raise InvalidGrant("an overlap is no negative number of seconds")
         opaque = mint(self._tag, self._random_bytes)
@@ -174,7 +175,7 @@ class ApiKeys(_Keys):
         ended = now >= old.expires_at
         if ended or not await self._store.replace_key(key_id, record, now + timedelta(seconds=overlap_s)):
             raise UnknownKey(f"{key_id} is not live any more")
-        self._tell("key.rotated", record, f"follows {key_id}")
+        self._tell("key.rotated", record, f"follows {key_id}{f', by {by.subject}' if by else ''}")
         return IssuedKey(record, opaque.text)
 
 
@@ -196,6 +197,11 @@ class Sessions(_Keys):
         return issued
 
 
+def _check_giver(by: Principal | None, roles: frozenset[str], scopes: frozenset[str]) -> None:
+    if by is not None and not (roles <= by.roles and covers(by.scopes, scopes)):
+        raise InvalidGrant("nobody can give a key more roles or wider scopes than his own")
+
+
 def _check_lifetime(lifetime_s: float) -> None:
     if not 0 < lifetime_s <= MAX_KEY_LIFETIME_S:
-        raise InvalidGrant(f"a key or a session lives for up to {MAX_KEY_LIFETIME_S:.0f} seconds")
+        raise InvalidGrant(f"a key or a session lives for up to {MAX_KEY_LIFETIME_S / DAY_S:.0f} days")

@@ -194,9 +194,15 @@ class SqliteAuthStore:
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Made before SQLite does, so that it is never readable by others; the WAL files take its mode.
-        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-        db = sqlite3.connect(self._path, isolation_level=None, timeout=self._busy_timeout_s)
+        # Made before SQLite does, so that it is never readable by others; the WAL files take its mode. One that is
+        # there is not opened: closing it would end the locks (POSIX) of every other store of this process on it, and
+        # the next process to close it would throw away a WAL that is still written to.
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        try:
+            db = sqlite3.connect(self._path, isolation_level=None, timeout=self._busy_timeout_s)
+        except sqlite3.Error as error:
+            raise StoreUnreadable(f"{self._path} cannot be opened: {error}") from error
         try:
             self._prepare(db)
         except sqlite3.DatabaseError as error:

@@ -1,4 +1,4 @@
-"""Engines on a PostgreSQL server: every wait has an end, and the server knows who we are."""
+"""Engines on a PostgreSQL server: it ends every wait of ours, and knows who we are."""
 
 import importlib.util
 import ssl

@@ -5,6 +5,7 @@ writes fails at once, whatever the busy timeout, when another has written in bet
 leave transactions alone: those that may write begin with BEGIN IMMEDIATE, and so have their turn before they read.
 """
 
+import contextlib
 import os
 import sqlite3
 import time
@@ -32,7 +33,9 @@ def prepare_file(path: Path, timeout_s: float) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite gives its side files the rights of the database.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        # Only ever to make it: closing one that is there ends the locks that this process holds on it.
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
         until = time.monotonic() + timeout_s
         while not _in_wal_mode(path, timeout_s):
             if time.monotonic() > until:

@@ -25,7 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 0 done, 1 not found, 2 wrong words, 3 the broker cannot."""
     asked = _parser().parse_args(arguments)
     try:
-        return asyncio.run(_run(asked))
+        if asked.command is _publish:
+            asked.message = _message(asked)  # before there is a loop: Ctrl-C ends a read of standard input at once
+        code = asyncio.run(_run(asked))
+        sys.stdout.flush()
+        return code
     except MessagingError as error:
         print(f"maestro-messages: {printable(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, ValueError) else 1 if isinstance(error, LookupError) else 3
@@ -101,22 +105,25 @@ async def _topics(broker: Broker, asked: argparse.Namespace) -> int:
     return 0
 
 
-async def _publish(broker: Broker, asked: argparse.Namespace) -> int:
+def _message(asked: argparse.Namespace) -> Message:
     if asked.event:
-        message = Message.from_json(sys.stdin.buffer.read())
-    else:
-        text = sys.stdin.read() if asked.data == "-" else asked.data
-        try:
-            data = None if text is None else json.loads(text)
-        except ValueError as error:
-            raise InvalidSetting(f"--data is not JSON: {error}") from error
-        message = Message(
-            type=asked.type,
-            source=asked.source,
-            subject=asked.subject,
-            data=data,
-            extensions={} if asked.key is None else {"partitionkey": asked.key},
-        )
+        return Message.from_json(sys.stdin.buffer.read())
+    text = sys.stdin.read() if asked.data == "-" else asked.data
+    try:
+        data = None if text is None else json.loads(text)
+    except ValueError as error:
+        raise InvalidSetting(f"--data is not JSON: {error}") from error
+    return Message(
+        type=asked.type,
+        source=asked.source,
+        subject=asked.subject,
+        data=data,
+        extensions={} if asked.key is None else {"partitionkey": asked.key},
+    )
+
+
+async def _publish(broker: Broker, asked: argparse.Namespace) -> int:
+    message: Message = asked.message
     await broker.publish(asked.topic, message)
     print_json({"id": message.id, "source": message.source}) if asked.json else print(f"published {message.id}")
     return 0
@@ -220,7 +227,11 @@ async def _remove_group(broker: Broker, asked: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="maestro-messages", description="Look at topics and their dead letters.")
+    parser = argparse.ArgumentParser(
+        prog="maestro-messages",
+        description="Look at topics and their dead letters.",
+        epilog="exit codes: 0 done, 1 not found, 2 wrong words, 3 the broker cannot",
+    )
     parser.set_defaults(broker=None, json=False)
     words = parser.add_subparsers(required=True, metavar="COMMAND")
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,12 @@ class _Refused(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 when done, 2 when what it was given is wrong."""
     try:
-        print(_text(_parser().parse_args(arguments)), end="")
+        print(_text(_parser().parse_args(arguments)), end="", flush=True)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except _Refused as refused:
         print(f"maestro-monitoring: {refused}", file=sys.stderr)
         return 2
@@ -30,7 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="maestro-monitoring", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="maestro-monitoring",
+        description="A Grafana dashboard, Prometheus rules, and the contract of metric names.",
+        epilog="exit codes: 0 done, 2 could not be done",
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     shown = commands.add_parser("dashboard", help="print a Grafana dashboard as JSON")
     shown.add_argument("--contract", type=Path, help="a contract of your own, as JSON from Metrics.contract()")

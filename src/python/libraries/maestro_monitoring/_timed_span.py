@@ -7,8 +7,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
-from maestro_monitoring._tracing import _provider as current_provider
-from maestro_monitoring._tracing import remote_context
+from maestro_monitoring._tracing import current_provider, remote_context
 
 _NANOSECONDS = 1_000_000_000
 

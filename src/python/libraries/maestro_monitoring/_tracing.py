@@ -78,7 +78,7 @@ def open_span(
         with using_provider(provider), open_span(name, attributes, kind=kind, links=links, context=context) as opened:
             yield opened
         return
-    tracer = trace.get_tracer("maestro_monitoring", tracer_provider=_provider())
+    tracer = trace.get_tracer("maestro_monitoring", tracer_provider=current_provider())
     with tracer.start_as_current_span(
         name, context, kind, attributes, links, record_exception=False, set_status_on_exception=False
     ) as opened:
@@ -89,7 +89,7 @@ def open_span(
             raise
 
 
-def _provider() -> TracerProvider | None:
+def current_provider() -> TracerProvider | None:
     """That of the context, or None for that of the process."""
     provider = otel_context.get_value(_PROVIDER)
     return provider if isinstance(provider, TracerProvider) else None

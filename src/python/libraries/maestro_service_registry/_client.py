@@ -1,6 +1,7 @@
 """The registry over HTTP, for programs on any machine."""
 
 import json
+import re
 import ssl
 import time
 from collections.abc import Mapping
@@ -8,8 +9,20 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from maestro_service_registry._deadline import Deadline
 from maestro_service_registry._errors import InvalidRequest, Unreachable
-from maestro_service_registry._model import ANY, Changes, Instance, Lease, Query, Registration, Snapshot, Status
+from maestro_service_registry._model import (
+    ANY,
+    MAX_TTL_S,
+    MIN_TTL_S,
+    Changes,
+    Instance,
+    Lease,
+    Query,
+    Registration,
+    Snapshot,
+    Status,
+)
 from maestro_service_registry._registry import MAX_WAIT_S
 from maestro_service_registry._wire import (
     MAX_ANSWER_BYTES,
@@ -21,6 +34,8 @@ from maestro_service_registry._wire import (
     read_snapshot,
 )
 
+_TOKEN = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?|", re.ASCII)
+
 
 class RegistryClient:
     """Speaks to a RegistryServer; a connection for each call, so that threads share a client and nothing stays open.
@@ -30,16 +45,19 @@ class RegistryClient:
     """
 
     def __init__(self, url: str, *, access_token: str | None = None, timeout_s: float = 5.0) -> None:
-        parts = urlsplit(url)
-        if (
-            parts.scheme not in ("http", "https")
-            or not parts.hostname
-            or parts.username
-            or parts.query
-            or parts.fragment
-        ):
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise InvalidRequest([f"url: is not http://HOST:PORT ({error})"]) from error
+        if "@" in parts.netloc:
+            raise InvalidRequest(["url: no user and no password belong into it; there is access_token"])
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise InvalidRequest([f"url: {url[:200]!r} is not http://HOST:PORT"])
-        self._host, self._port, self._scheme = parts.hostname, parts.port, parts.scheme
+        # Looked at here: http.client would refuse it at each call, in words that hold it.
+        if access_token is not None and not _TOKEN.fullmatch(access_token):
+            raise InvalidRequest(["access_token: visible ASCII characters alone, without a line end"])
+        self._host, self._port, self._scheme = parts.hostname, port, parts.scheme
         self._prefix = parts.path.rstrip("/")
         self._headers = {"Authorization": f"Bearer {access_token}"} if access_token else {}
         self._timeout_s = timeout_s
@@ -96,23 +114,27 @@ class RegistryClient:
     ) -> bytes:
         """Send one request; the body of a good answer. Raises the error that the registry tells."""
         until_s = time.monotonic() + self._timeout_s + wait_s
-        connection = self._connection(self._timeout_s + wait_s)
+        connection: HTTPConnection | None = None
         try:
+            connection = self._connection(self._timeout_s + wait_s)
             target = self._prefix + path + (f"?{urlencode(words)}" if words else "")
             content = json.dumps(body).encode() if body is not None else None
             headers = self._headers | ({"Content-Type": "application/json"} if content is not None else {})
-            connection.request(method, target, content, headers)
-            answer = connection.getresponse()
-            data = bytearray()
-            # In parts, so that a server which sends a byte now and then does not hold us for ever.
-            while part := answer.read1(65_536):
-                data += part
-                if len(data) > MAX_ANSWER_BYTES or time.monotonic() > until_s:
-                    raise Unreachable(f"{self.url} sends too much or too slowly")
+            connection.connect()
+            with connection.sock as link:
+                connection.sock = Deadline(link, until_s)
+                connection.request(method, target, content, headers)
+                answer = connection.getresponse()
+                data = bytearray()
+                while part := answer.read1(65_536):
+                    data += part
+                    if len(data) > MAX_ANSWER_BYTES:
+                        raise Unreachable(f"{self.url} sends too much")
         except (OSError, HTTPException, UnicodeError) as error:
             raise Unreachable(f"{self.url} does not answer: {type(error).__name__}: {error}") from error
         finally:
-            connection.close()
+            if connection is not None:
+                connection.close()
         if answer.status >= 300:
             raise error_of(answered(dict, bytes(data), self.url))
         return bytes(data)
@@ -134,9 +156,11 @@ def _shown(lease: Lease) -> dict[str, Any]:
 
 def _granted(data: Mapping[str, Any]) -> tuple[int, float]:
     fields = Fields(data)
-    granted = fields.take("token", int), fields.take("ttl_s", float)
+    token, ttl_s = fields.take("token", int), fields.take("ttl_s", float)
+    if not MIN_TTL_S <= ttl_s <= MAX_TTL_S:
+        fields.problems.append("ttl_s: no time that a lease can have")
     fields.end()
-    return granted
+    return token, ttl_s
 
 
 def _words(query: Query) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from maestro_service_registry._client import RegistryClient
-from maestro_service_registry._errors import InvalidRequest, RegistryError
+from maestro_service_registry._errors import InvalidRequest, NotAllowed, RegistryError
 from maestro_service_registry._model import Instance, Query
 from maestro_service_registry._server import RegistryServer
 
@@ -23,16 +23,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it went well, 1 when the registry refused, 2 for wrong words."""
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
-    except InvalidRequest as error:
-        return _refuse(error, 2)
-    except (RegistryError, OSError) as error:
-        return _refuse(error, 1)
+        code = int(options.run(options))
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # the reader of our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except InvalidRequest as error:
+        return _refuse(error, 2)
+    except NotAllowed as error:
+        return _refuse(f"{error} (the token is read from {_TOKEN})", 1)
+    except (RegistryError, OSError) as error:
+        return _refuse(error, 1)
 
 
-def _refuse(error: Exception, status: int) -> int:
+def _refuse(error: object, status: int) -> int:
     print(f"maestro-registry: {error}", file=sys.stderr)
     return status
 
@@ -106,22 +113,28 @@ def _client(options: argparse.Namespace) -> RegistryClient:
 
 
 def _query(options: argparse.Namespace) -> Query:
-    labels = dict(label.partition("=")[::2] for label in options.label)
-    return Query(service=options.service, contract=options.contract, labels=labels, status=options.status)
+    return Query(service=options.service, contract=options.contract, labels=dict(options.label), status=options.status)
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65_535:
-        raise argparse.ArgumentTypeError(f"{text} is no port: 0 to 65535")
-    return port
+    if not text.isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is no port: 0 to 65535")
+    return int(text)
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is not NAME=VALUE")
+    return name, value
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="maestro-registry",
         description="A service registry: leases, discovery, fencing tokens.",
-        epilog=f"The access token, if there is one, comes from the environment: {_TOKEN}.",
+        epilog=f"The access token, if there is one, comes from the environment: {_TOKEN}. "
+        "Exit codes: 0 done, 1 could not be done, 2 wrong words.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     serve = commands.add_parser("serve", help="serve a registry until a signal")
@@ -131,9 +144,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--probe-network",
         action="append",
-        default=["127.0.0.0/8", "::1/128"],
+        default=[],
         metavar="CIDR",
-        help="network whose instances may be probed, besides loopback; may be repeated",
+        help="network whose instances may be probed, besides loopback when it serves there; may be repeated",
     )
     serve.set_defaults(run=_serve)
     for name, run, text in (("ls", _ls, "list instances"), ("watch", _watch, "list instances, then every change")):
@@ -141,7 +154,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("service", nargs="?", help="of this service alone")
         command.add_argument("--registry", default=_URL, metavar="URL", help=f"the registry (default: {_URL})")
         command.add_argument("--contract", metavar="VERSION", help="that a caller of this contract can work with")
-        command.add_argument("--label", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
+        command.add_argument(
+            "--label", type=_label, action="append", default=[], metavar="NAME=VALUE", help="may be repeated"
+        )
         command.add_argument("--status", choices=("passing", "failing", "draining"))
         if name == "ls":
             command.add_argument("--json", action="store_true", help="as JSON")

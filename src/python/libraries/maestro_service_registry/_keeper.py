@@ -23,7 +23,8 @@ class Keeper:
 
     Entering returns at once, whether the registry answers or not: it goes on trying. `valid` is true only while this
     process may act as the instance, reckoned on its own clock so that it ends before the registry gives the lease to
-    another. `on_change(valid)` is called on the keeper's thread.
+    another. `on_change(valid)` is called on the keeper's thread, between its calls to the registry; what it raises is
+    logged.
     """
 
     def __init__(
@@ -109,9 +110,12 @@ class Keeper:
             except LeaseLost as error:
                 self._lose(error)
                 pause_s = 0.0
-            except RegistryError as error:
-                _log.warning("%s is not registered: %s", self._registration.service, error)
-                pause_s = min(wait_s, error.retry_after_s or wait_s) if isinstance(error, LeaseHeld) else wait_s
+            except Exception as error:  # whatever it is: to end here would let the lease end too
+                strange = not isinstance(error, RegistryError)
+                _log.warning("%s is not registered: %s", self._registration.service, error, exc_info=strange)
+                pause_s = wait_s
+                if isinstance(error, LeaseHeld) and error.retry_after_s is not None:
+                    pause_s = min(wait_s, max(error.retry_after_s, _FIRST_WAIT_S))
                 wait_s = min(wait_s * 2, _LONGEST_WAIT_S, self._registration.ttl_s / 3)
             self._tell()
             self._pause(pause_s)
@@ -119,12 +123,16 @@ class Keeper:
 
     def _pause(self, pause_s: float) -> None:
         """Wait until the next step is due, until there is something to say, or until the lease ends unrenewed."""
-        with self._state:
-            until_s = self._clock() + pause_s
-            while not (self._stopped or self._woken) and (left_s := until_s - self._clock()) > 0:
+        until_s = self._clock() + pause_s
+        while True:
+            with self._state:
+                left_s = until_s - self._clock()
+                if self._stopped or self._woken or left_s <= 0:
+                    return
                 to_the_end_s = self._until_s - self._clock() if self._told else left_s
                 self._state.wait(max(0.0, min(left_s, to_the_end_s)))
-                self._tell()
+            # Without the lock: who is told may wait for threads that look at `valid`.
+            self._tell()
 
     def _lose(self, error: LeaseLost) -> None:
         """A new key makes what follows a new holding, with a new token."""
@@ -136,8 +144,12 @@ class Keeper:
         valid = self.valid
         if valid != self._told:
             self._told = valid
-            if self._on_change is not None:
+            if self._on_change is None:
+                return
+            try:
                 self._on_change(valid)
+            except Exception:
+                _log.exception("on_change has failed; %s is kept registered", self._registration.service)
 
     def _give_back(self) -> None:
         with self._state:

@@ -1,6 +1,5 @@
 """Asks instances whether they are well, for those that do not tell by themselves."""
 
-import contextlib
 import heapq
 import ipaddress
 import itertools
@@ -15,6 +14,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Final
 from urllib.parse import urlsplit
 
+from maestro_service_registry._deadline import Deadline
 from maestro_service_registry._errors import LeaseLost, RegistryError
 from maestro_service_registry._model import Instance
 from maestro_service_registry._registry import MAX_WAIT_S, LocalRegistry
@@ -44,7 +44,7 @@ def is_loopback_host(host: str) -> bool:
 
 
 def probe(instance: Instance, networks: Sequence[Network]) -> None:
-    """Ask once; raises ProbeFailed.
+    """Ask once, in `timeout_s` from the first connection to the last byte; raises ProbeFailed.
 
     Only addresses inside `networks` are asked, and the one that was looked at is the one that is connected to: whoever
     registers cannot have the registry reach what the registrant itself cannot. No redirect is followed.
@@ -52,26 +52,37 @@ def probe(instance: Instance, networks: Sequence[Network]) -> None:
     assert instance.probe is not None, "only instances that want to be asked are"
     parts = urlsplit(instance.url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    timeout_s = instance.probe.timeout_s
     try:
-        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
-        address = str(found[0][4][0])
-        if not any(ipaddress.ip_address(address) in network for network in networks):
-            raise ProbeFailed(f"{address} is in none of the networks that this registry probes")
-        link = socket.create_connection((address, port), timeout=timeout_s)
-        with contextlib.ExitStack() as stack:
-            stack.callback(link.close)
-            if parts.scheme == "https":
-                link = ssl.create_default_context().wrap_socket(link, server_hostname=parts.hostname)
-                stack.callback(link.close)
-            connection = HTTPConnection(parts.hostname or "", port, timeout=timeout_s)
-            connection.sock = link
-            connection.request("GET", instance.probe.path, headers={"Connection": "close"})
-            status = connection.getresponse().status
+        found = [str(each[4][0]) for each in socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)]
+        allowed = [each for each in found if any(ipaddress.ip_address(each) in network for network in networks)]
+        if not allowed:
+            raise ProbeFailed(f"{', '.join(found)} is in none of the networks that this registry probes")
+        until_s = time.monotonic() + instance.probe.timeout_s
+        with _connect(allowed, port, instance.probe.timeout_s) as plain:
+            secure = parts.scheme == "https"
+            with _secured(plain, parts.hostname or "") if secure else plain as link:
+                connection = HTTPConnection(parts.hostname or "", port)
+                connection.sock = Deadline(link, until_s)
+                connection.request("GET", instance.probe.path, headers={"Connection": "close"})
+                status = connection.getresponse().status
     except (OSError, HTTPException, ValueError) as error:
         raise ProbeFailed(f"{type(error).__name__}: {error}") from error
     if not 200 <= status < 300:
         raise ProbeFailed(f"answered {status}")
+
+
+def _connect(addresses: Sequence[str], port: int, timeout_s: float) -> socket.socket:
+    """The first that takes the call: `localhost` is ::1 and 127.0.0.1, and a service often listens on one alone."""
+    for address in addresses[:-1]:
+        try:
+            return socket.create_connection((address, port), timeout=timeout_s / len(addresses))
+        except OSError:
+            continue
+    return socket.create_connection((addresses[-1], port), timeout=timeout_s / len(addresses))
+
+
+def _secured(link: socket.socket, host: str) -> ssl.SSLSocket:
+    return ssl.create_default_context().wrap_socket(link, server_hostname=host)
 
 
 class Prober:
@@ -87,7 +98,9 @@ class Prober:
         self._registry = registry
         self._networks = networks
         self._ask = ask
+        self._lock = threading.Lock()  # for the two that follow
         self._failures: dict[tuple[str, str, int], int] = {}
+        self._under_way: set[tuple[str, str, int]] = set()
         self._stopped = threading.Event()
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="registry-probe")
         self._thread = threading.Thread(target=self._run, name="registry-prober", daemon=True)
@@ -113,13 +126,15 @@ class Prober:
         try:
             self._ask(instance, self._networks)
         except ProbeFailed as error:
-            self._failures[key] = self._failures.get(key, 0) + 1
-            if self._failures[key] == FAILURES:
+            with self._lock:
+                failures = self._failures[key] = self._failures.get(key, 0) + 1
+            if failures == FAILURES:
                 _log.warning("%s/%s is not well: %s", instance.service, instance.instance, error)
-            if self._failures[key] >= FAILURES:
+            if failures >= FAILURES:
                 self._registry.fail_probed(instance)
         else:
-            self._failures.pop(key, None)
+            with self._lock:
+                self._failures.pop(key, None)
             self._registry.renew_probed(instance)
 
     def _run(self) -> None:
@@ -135,11 +150,12 @@ class Prober:
                 for key in there.keys() - known.keys():
                     heapq.heappush(due, (now_s, next(order), there[key]))
                 known = there
-                self._failures = {key: count for key, count in self._failures.items() if key in known}
+                with self._lock:
+                    self._failures = {key: count for key, count in self._failures.items() if key in known}
                 self._begin_what_is_due(due, known, order, now_s)
                 nap_s = due[0][0] - time.monotonic() if due else MAX_WAIT_S
                 self._registry.changes(snapshot.revision, wait_s=nap_s)
-            except RegistryError as error:
+            except (RegistryError, RuntimeError) as error:  # RuntimeError: the system has no thread left
                 if not self._stopped.wait(_AFTER_FAULT_S):
                     _log.error("nobody can be probed: %s", error)
 
@@ -152,11 +168,23 @@ class Prober:
     ) -> None:
         while due and due[0][0] <= now_s:
             _, _, instance = heapq.heappop(due)
-            if (instance.service, instance.instance, instance.token) in known and instance.probe is not None:
-                self._pool.submit(self._probe_and_log, instance)
-                heapq.heappush(due, (now_s + instance.probe.interval_s, next(order), instance))
+            key = (instance.service, instance.instance, instance.token)
+            if key not in known or instance.probe is None:
+                continue
+            heapq.heappush(due, (now_s + instance.probe.interval_s, next(order), instance))
+            with self._lock:
+                waits = key in self._under_way
+                self._under_way.add(key)
+            if waits:  # slow ones would fill the queue without end
+                continue
+            try:
+                self._pool.submit(self._probe_and_log, key, instance)
+            except RuntimeError:
+                with self._lock:
+                    self._under_way.discard(key)
+                raise
 
-    def _probe_and_log(self, instance: Instance) -> None:
+    def _probe_and_log(self, key: tuple[str, str, int], instance: Instance) -> None:
         if self._stopped.is_set():
             return
         try:
@@ -165,3 +193,8 @@ class Prober:
             _log.info("%s", error)
         except RegistryError as error:
             _log.error("%s/%s was probed in vain: %s", instance.service, instance.instance, error)
+        except Exception:
+            _log.exception("%s/%s could not be probed", instance.service, instance.instance)
+        finally:
+            with self._lock:
+                self._under_way.discard(key)

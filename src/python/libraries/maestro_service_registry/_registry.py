@@ -1,5 +1,6 @@
 """The registry itself: the law of leases over a store, in one process, for many threads."""
 
+import contextlib
 import logging
 import math
 import threading
@@ -159,9 +160,10 @@ class LocalRegistry:
         """See Registry."""
         with self._changed:
             self._open()
-            self.expire_due()
-            found = self._instances.get((service, instance))
-        if found is None:
+            self._tidy()
+            held, found = self._held.get((service, instance)), self._instances.get((service, instance))
+            live = held is not None and is_live(held, self._clock())
+        if found is None or not live:
             raise UnknownInstance(f"no instance {instance!r} of {service!r} is registered")
         return found
 
@@ -169,9 +171,10 @@ class LocalRegistry:
         """See Registry."""
         with self._changed:
             self._open()
-            self.expire_due()
-            fitting = [instance for instance in self._instances.values() if query.fits(instance)]
-            return Snapshot(self._revision, tuple(sorted(fitting, key=_key)))
+            self._tidy()
+            now_s = self._clock()
+            live = (each for where, each in self._instances.items() if is_live(self._held[where], now_s))
+            return Snapshot(self._revision, tuple(sorted(filter(query.fits, live), key=_key)))
 
     def changes(self, after: int, query: Query = ANY, wait_s: float = 0.0) -> Changes:
         """See Registry; the wait is on the real clock."""
@@ -180,7 +183,7 @@ class LocalRegistry:
             seen = after
             while True:
                 self._open()
-                self.expire_due()
+                self._tidy()
                 if after > self._revision or after < self._revision - len(self._log):
                     return Changes(self._revision, (), lost=True)
                 fresh = [
@@ -234,6 +237,11 @@ class LocalRegistry:
     def _open(self) -> None:
         if self._closed:
             raise RegistryError("the registry is closed")
+
+    def _tidy(self) -> None:
+        """Reading goes on without a disk: a lease that cannot be ended is not shown, and its thread tells the log."""
+        with contextlib.suppress(StoreError):
+            self.expire_due()
 
     def _described(self, registration: Registration, token: int) -> Instance:
         now = self._now()

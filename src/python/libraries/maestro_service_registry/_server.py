@@ -46,6 +46,7 @@ STATUS_OF: Final = {
     TooMany: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _IDLE_S: Final = 10.0
+_LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
 
 _log = logging.getLogger("maestro_service_registry")
 
@@ -54,7 +55,8 @@ class RegistryServer:
     """Serves a registry on a thread of its own, and probes the instances that ask for it.
 
     Beyond loopback an `access_token` is required (at least 16 characters), and every request has to bring it. Port 0
-    takes a free one; `url` says which.
+    takes a free one; `url` says which. A server on loopback probes loopback, any other nothing, and both what is in
+    `probe_networks` (CIDR). A quarter of the connections is kept from those who wait for changes.
     """
 
     def __init__(
@@ -65,22 +67,31 @@ class RegistryServer:
         port: int = 0,
         access_token: str | None = None,
         max_connections: int = 200,
-        probe_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128"),
+        probe_networks: tuple[str, ...] = (),
     ) -> None:
         if access_token is None and not is_loopback_host(host):
             raise NotAllowed(f"{host} can be reached from other machines: give an access token, or serve on 127.0.0.1")
-        if access_token is not None and not (len(access_token) >= 16 and access_token.isascii()):
-            raise NotAllowed("an access token has at least 16 ASCII characters")
+        if access_token is not None and not (
+            len(access_token) >= 16
+            and access_token.isascii()
+            and access_token.isprintable()
+            and access_token == access_token.strip()
+        ):
+            raise NotAllowed("an access token has at least 16 visible ASCII characters, and no line end")
+        # Whoever registers from another machine cannot have this one ask what listens on its loopback alone.
+        own = _LOOPBACK if is_loopback_host(host) else ()
         try:
-            networks = tuple(ipaddress.ip_network(network) for network in probe_networks)
+            networks = tuple(ipaddress.ip_network(network) for network in (*own, *probe_networks))
         except ValueError as error:
             raise InvalidRequest([f"probe_networks: {error}"]) from error
         self.registry = LocalRegistry(path)
         self._prober = Prober(self.registry, networks)
         try:
             self._http = _Http((host, port), self.registry, access_token, max_connections)
-        except BaseException:
+        except BaseException as error:
             self.registry.close()
+            if isinstance(error, OSError):
+                error.filename = f"{host}:{port}"  # so that its text says which address
             raise
         self._thread = threading.Thread(
             target=self._http.serve_forever, args=(0.05,), name="registry-http", daemon=True
@@ -116,6 +127,8 @@ class _Http(ThreadingHTTPServer):
         self.registry = registry
         self.access_token = access_token
         self._free = threading.BoundedSemaphore(max_connections)
+        # Those who wait must not keep out those who renew, or every lease would end.
+        self.may_wait = threading.BoundedSemaphore(max(1, max_connections * 3 // 4))
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         super().__init__(address, _Handler)
@@ -125,7 +138,11 @@ class _Http(ThreadingHTTPServer):
         if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
             return
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # the system has no thread left
+            self._free.release()
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """One connection, from its first request to its last."""
@@ -213,8 +230,14 @@ class _Handler(BaseHTTPRequestHandler):
         if "Transfer-Encoding" in self.headers:
             self.close_connection = True
             raise InvalidRequest(["body: send it with a Content-Length"])
-        text = self.headers.get("Content-Length", "0")
-        if not (text.isascii() and text.isdigit() and int(text) <= MAX_BODY_BYTES):
+        # Read otherwise by a proxy than by us, one request would be two.
+        if self.headers.defects or any(
+            name != name.strip() or "\n" in value or "\r" in value for name, value in self.headers.items()
+        ):
+            self.close_connection = True
+            raise InvalidRequest(["headers: are not as HTTP has them"])
+        text, *more = self.headers.get_all("Content-Length") or ["0"]
+        if more or not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) <= MAX_BODY_BYTES):
             self.close_connection = True
             raise InvalidRequest([f"body: at most {MAX_BODY_BYTES} bytes"])
         return self.rfile.read(int(text))
@@ -248,7 +271,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _changes(self) -> tuple[HTTPStatus, object]:
         given = {"after": 0.0, "wait_s": 0.0}
         query = self._asked(given)
-        changes = self._registry.changes(int(given["after"]), query, min(given["wait_s"], MAX_WAIT_S))
+        wait_s = min(given["wait_s"], MAX_WAIT_S)
+        may_wait = cast(_Http, self.server).may_wait
+        if wait_s and not may_wait.acquire(blocking=False):
+            raise TooMany("as many wait for changes as may; ask again, or without waiting", retry_after_s=1.0)
+        try:
+            changes = self._registry.changes(int(given["after"]), query, wait_s)
+        finally:
+            if wait_s:
+                may_wait.release()
         return HTTPStatus.OK, {
             "revision": changes.revision,
             "items": [change.as_json() for change in changes.changes],

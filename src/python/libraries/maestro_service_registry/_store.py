@@ -35,9 +35,12 @@ class Store:
         where = ":memory:" if path is None else str(path)
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Made before SQLite does, so that nobody else can read it at any moment.
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._connection = sqlite3.connect(where, isolation_level=None, check_same_thread=False, timeout=2.0)
+            # Made before SQLite does, so that nobody else can read it at any moment. One that is there is not even
+            # opened: closing it would end the locks (POSIX) that another registry of this process has on it.
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        with self._told():
+            self._connection = sqlite3.connect(where, isolation_level=None, check_same_thread=False, timeout=2.0)
         try:
             with self._told():
                 self._open()
@@ -48,11 +51,14 @@ class Store:
     def _open(self) -> None:
         # One registry for one file: the lock is held until close, or until the process ends.
         self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=FULL")
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        if tables and not {"meta", "instances"} <= tables:
+            raise StoreError(f"{self._path} is the database of something else; name another file")
         if version > SCHEMA_VERSION:
             raise StoreError(f"{self._path} was written by a newer version of this package; upgrade it here as well")
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=FULL")
         if version == 0:
             # Revisions begin anywhere, so that one of another database is known for what it is.
             begin = f"INSERT INTO meta VALUES (1, 0, {secrets.randbits(48)});"

@@ -17,6 +17,7 @@ from maestro_service_registry._errors import (
     Unreachable,
 )
 from maestro_service_registry._model import (
+    MAX_TTL_S,
     STATUSES,
     Change,
     ChangeKind,
@@ -32,7 +33,8 @@ from maestro_service_registry._model import (
 T = TypeVar("T")
 
 MAX_BODY_BYTES: Final = 64 * 1024
-MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+MAX_ANSWER_BYTES: Final = 128 * 1024 * 1024
+"""More than 10,000 instances or changes have, with all the labels that they may have."""
 
 ERRORS: Final[Mapping[str, type[RegistryError]]] = {
     error.code: error for error in (LeaseHeld, LeaseLost, NotAllowed, StoreError, TooMany, UnknownInstance)
@@ -128,7 +130,7 @@ def read_renewal(data: Mapping[str, Any], service: str, instance: str) -> tuple[
 
 
 def read_instance(data: object) -> Instance:
-    """An instance as `as_json` writes it."""
+    """An instance as `as_json` writes it, by the rules of a registration: a server is not to be believed everything."""
     if not isinstance(data, dict):
         raise InvalidRequest(["instance: is not an object"])
     fields = Fields(data)
@@ -148,6 +150,15 @@ def read_instance(data: object) -> Instance:
     )
     if fields.problems:
         raise InvalidRequest(fields.problems)
+    Registration(
+        instance.service,
+        instance.instance,
+        instance.url,
+        instance.contract,
+        instance.labels,
+        instance.ttl_s,
+        instance.probe,
+    )
     return instance
 
 
@@ -215,11 +226,18 @@ def error_document(error: RegistryError) -> dict[str, Any]:
 def error_of(data: Mapping[str, Any]) -> RegistryError:
     """The error that a document tells of; Unreachable for one that no registry tells."""
     code, message, after_s = data.get("code"), data.get("message"), data.get("retry_after_s")
-    text = message if isinstance(message, str) else "no reason given"
+    text = _shown(message if isinstance(message, str) else "no reason given")
     problems = data.get("problems")
     if code == InvalidRequest.code and isinstance(problems, list):
-        return InvalidRequest([str(problem) for problem in problems])
+        return InvalidRequest([_shown(str(problem)) for problem in problems[:100]])
     known = ERRORS.get(code) if isinstance(code, str) else None
     if known is None:
         return Unreachable(f"the server does not answer as a registry does: {text[:200]}")
-    return known(text, retry_after_s=float(after_s) if isinstance(after_s, int | float) else None)
+    if not isinstance(after_s, int | float) or not 0 <= after_s <= MAX_TTL_S:
+        after_s = None
+    return known(text, retry_after_s=after_s)
+
+
+def _shown(text: str) -> str:
+    """What a server says, as it may stand in a log and on a terminal."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text[:1000])

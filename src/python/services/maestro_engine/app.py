@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from starlette.middleware import Middleware
 from starlette.responses import Response
 
+from maestro_audit_logger import LogHeld
 from maestro_core_api import BaseAPI, CannotServe, create_api
 from maestro_core_auth import AuthMiddleware, Principal, SqliteAuthStore
 from maestro_core_auth.fastapi import FastAPIAuth
@@ -86,25 +87,24 @@ async def open_parts(
 ) -> AsyncIterator[Parts]:
     """Open everything that the settings name, in the data folder.
 
-    Raises EngineError where another engine has the folder, AuditError for a damaged log, and CannotServe where nobody
-    could sign in, or a file is not to be used.
+    Raises CannotServe where another engine has the folder, nobody could sign in, or a file is not to be used;
+    AuditError and AuditTrailError for a damaged log, AuthError for damaged users, EngineError for a damaged journal.
     """
     since = datetime.now(UTC)
     chosen = step_kinds() if kinds is None else kinds
     counted = metrics or Metrics()
     counted.add_process_metrics()
     async with AsyncExitStack() as stack:
-        backend = embedded_backend(settings, chosen)
-        # First: it holds the folder, so that no second engine touches the rest.
-        await stack.enter_async_context(backend)
         access = Access(await stack.enter_async_context(users_of(settings)) if settings.signs_in else None)
         if access.signs_in and not await access.has_admin():
             raise CannotServe(
                 "callers have to sign in here, and there is no admin yet: run `maestro-engine init-admin`"
             )
         audit = AuditTrail(settings.data_dir / "audit", is_durable=settings.synchronous == "FULL")
+        await asyncio.to_thread(_opened, settings, audit)
         stack.push_async_callback(audit.close)
-        await asyncio.to_thread(_opened, audit)
+        # After all that may refuse the start: it goes on with unfinished workflows at once.
+        backend = await stack.enter_async_context(embedded_backend(settings, chosen))
         position = await asyncio.to_thread(audit.next_position)
         observation = Observation(backend, counted, since=since)
         accounts = Follower("audit", backend, audit.heard, from_position=position)
@@ -121,18 +121,23 @@ async def open_parts(
 
 
 def users_of(settings: EngineSettings) -> SqliteAuthStore:
-    """Users and the digests of their keys; raises CannotServe for a file that is not to be used, or AuthError."""
+    """Users and the digests of their keys; raises CannotServe or AuthError for a file that is not to be used."""
     try:
         return SqliteAuthStore(settings.users_file)
     except (OSError, sqlite3.Error) as error:
-        raise CannotServe(f"{settings.users_file} cannot be used: {error}") from error
+        raise CannotServe(f"{settings.users_file} cannot be opened: {error}") from error
 
 
-def _opened(audit: AuditTrail) -> None:
+def _opened(settings: EngineSettings, audit: AuditTrail) -> None:
     try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         audit.open()
+    except LogHeld as error:
+        raise CannotServe(
+            f"another engine works on {settings.data_dir}: {error}. Stop it, or choose another --data-dir."
+        ) from error
     except OSError as error:
-        raise CannotServe(f"the audit log cannot be used: {error}") from error
+        raise CannotServe(f"{settings.data_dir} cannot be used: {error}") from error
 
 
 def create_app(settings: EngineSettings, parts: Parts, *, hub: Hub | None = None) -> BaseAPI:
@@ -144,6 +149,8 @@ def create_app(settings: EngineSettings, parts: Parts, *, hub: Hub | None = None
 
     async def check_still(reader: Principal) -> None:
         await parts.access.check_still(reader, READ)
+
+    door = Door(parts.access.authenticator, READ, check_still, within_s=settings.first_message_timeout_s)
 
     def open_stream(workflow_id: str, from_seq: int) -> Response:
         return EventStream(
@@ -164,9 +171,7 @@ def create_app(settings: EngineSettings, parts: Parts, *, hub: Hub | None = None
             access_routes(parts.access, auth, audit),
             audit_routes(audit, auth),
             metrics_routes(parts.metrics, auth),
-            feed_routes(
-                backend, readers, _socket_limits(settings), Door(parts.access.authenticator, READ, check_still)
-            ),
+            feed_routes(backend, readers, _socket_limits(settings), door),
         ),
         problems=PROBLEMS,
         readiness=parts.health,

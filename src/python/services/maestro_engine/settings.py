@@ -31,6 +31,7 @@ class EngineSettings(ApiSettings, Settings, env_prefix="MAESTRO_ENGINE_"):
     max_subscriptions: int = Field(50, ge=1, le=1000, description="Per socket.")
     reader_buffer_events: int = Field(1000, ge=1, le=100_000, description="Events that may wait for one reader.")
     reader_timeout_s: _Seconds = Field(10.0, description="How long a reader may take no event.")
+    first_message_timeout_s: _Seconds = Field(10.0, description="How long a socket may take to sign in.")
     heartbeat_s: _Seconds = Field(15.0, description="Between signs of life on a quiet socket or stream.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("WARNING", description="INFO has every request.")
     log_format: Literal["auto", "console", "json"] = Field(

@@ -61,7 +61,9 @@ class Migrations:
         """Raise DatabaseNotCurrent, or DatabaseTooNew, unless the database is at the newest revision."""
         current, head = await self.current(database), self.scripts().get_current_head()
         if current != head:
-            raise DatabaseNotCurrent(f"{self.package}: the database is at {current}, not at {head}: run the upgrade")
+            raise DatabaseNotCurrent(
+                f"{self.package}: the database is at {current or 'base'}, not at {head}: run the upgrade"
+            )
 
     async def upgrade(
         self, database: Database, revision: str = "head", *, watch: Callable[[AsyncConnection], None] | None = None

@@ -28,19 +28,22 @@ class Doorbell:
         await self.close()
         with connecting():
             self._connection = await self._database.engine.connect()
-            self._driver = (await self._connection.get_raw_connection()).driver_connection
-            await self._driver.add_listener(self._channel, self._heard)
-        self._driver.add_termination_listener(self._lost)
+            driver: Any = (await self._connection.get_raw_connection()).driver_connection
+            await driver.add_listener(self._channel, self._heard)
+        driver.add_termination_listener(self._lost)
+        self._driver = driver
 
     async def close(self) -> None:
-        """Give the connection back, without what was set on it."""
+        """End the connection, rather than ask a server that may be gone to forget what was set on it."""
         connection, self._connection = self._connection, None
         driver, self._driver = self._driver, None
         if driver is not None and not driver.is_closed():
             driver.remove_termination_listener(self._lost)
-            await driver.remove_listener(self._channel, self._heard)
         if connection is not None:
-            await connection.close()
+            try:
+                await connection.invalidate()
+            finally:
+                await connection.close()
 
     def _heard(self, *_: object) -> None:
         self._ring()

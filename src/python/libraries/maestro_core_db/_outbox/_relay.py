@@ -1,6 +1,7 @@
 """The relay: takes messages out of the outbox, publishes them, and marks them as sent."""
 
 import asyncio
+import heapq
 import logging
 import random as _random
 from collections.abc import Awaitable, Callable
@@ -75,20 +76,23 @@ class OutboxRelay:
         self._wake = asyncio.Event()
         self._stopping = False
         self._trimmed_at: datetime | None = None
-        self._soonest: datetime | None = None
+        # When failed messages are due again, as a heap.
+        self._due: list[datetime] = []
         self._task: asyncio.Task[None] | None = None
 
     async def run_once(self) -> int:
         """Take one batch and publish it; how many messages were tried, sent or not."""
-        self._soonest = None
+        now = self._clock()
+        while self._due and self._due[0] <= now:
+            heapq.heappop(self._due)
         with translated():
-            async with claimed(self._database, self._clock(), self._batch) as claim:
+            async with claimed(self._database, now, self._batch) as claim:
                 until = asyncio.get_running_loop().time() + _HOLD_S
                 await asyncio.gather(*(self._publish_key(rows, claim, until) for rows in claim.keys))
         return len(claim.sent) + len(claim.failed)
 
     async def run(self) -> None:
-        """Publish until `stop`, through failures of the database, which are logged."""
+        """Publish until `stop`, through failures of any kind, which are logged."""
         loop = asyncio.get_running_loop()
 
         def wake() -> None:
@@ -104,8 +108,12 @@ class OutboxRelay:
                     await doorbell.listen()
                     tried = await self.run_once()
                     await self._trim()
-                except (DatabaseError, SQLAlchemyError, OSError) as error:
-                    _log.warning("the outbox waits: %s: %s", type(error).__name__, error)
+                except Exception as error:
+                    # The driver's own errors are among them, and nobody watches a task that has ended.
+                    known = isinstance(error, DatabaseError | SQLAlchemyError | OSError)
+                    _log.warning(
+                        "the outbox waits: %s: %s", type(error).__name__, error, exc_info=None if known else error
+                    )
                 if not tried and not self._stopping:
                     await self._wait()
         finally:
@@ -157,13 +165,13 @@ class OutboxRelay:
             random=self._random(),
         )
         due_at = self._clock() + timedelta(seconds=wait_s)
-        self._soonest = min(self._soonest or due_at, due_at)
+        heapq.heappush(self._due, due_at)
         return Failure(sequence, reason, due_at)
 
     async def _wait(self) -> None:
         wait_s = self._poll_s
-        if self._soonest is not None:
-            wait_s = min(wait_s, max(0.0, (self._soonest - self._clock()).total_seconds()))
+        if self._due:
+            wait_s = min(wait_s, max(0.0, (self._due[0] - self._clock()).total_seconds()))
         try:
             async with asyncio.timeout(wait_s):
                 await self._wake.wait()

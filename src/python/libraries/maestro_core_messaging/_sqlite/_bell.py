@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
+import logging
 import os
 import uuid
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Final
 
 from maestro_core_messaging._errors import StoreUnreadable
 
+_LOG: Final = logging.getLogger("maestro_core_messaging")
 _RECHECK_S: Final = 5.0
 """Nobody waits longer without a look: a ring may be lost when someone empties the folder of pipes."""
 
@@ -28,7 +31,7 @@ class Bell:
                 waiting.set_result(None)
 
     def ring_others(self) -> None:
-        """Wake those who wait in other processes; for any thread."""
+        """Wake those who wait in other processes; for any thread. Never fails: what they are told of is committed."""
 
     def listen(self) -> None:
         """Begin to hear other processes."""
@@ -81,10 +84,15 @@ class PipeBell(Bell):
         self._own = shown
 
     def ring_others(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            for entry in os.scandir(self._folder):
-                if not entry.name.startswith(".") and entry.path != str(self._own):
-                    _ring(entry.path)
+        try:
+            with os.scandir(self._folder) as entries:
+                for entry in entries:
+                    if not entry.name.startswith(".") and entry.path != str(self._own):
+                        _ring(entry.path)
+        except FileNotFoundError:
+            return
+        except OSError as error:  # no descriptors are left, for example
+            _LOG.warning("other processes find what is new only by looking, for no pipe can be rung: %s", error)
 
     def close(self) -> None:
         if self._own is not None and self._loop is not None:
@@ -105,8 +113,10 @@ def _ring(path: str) -> None:
         pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return
-    except OSError:  # nobody reads it: its process was killed
-        with contextlib.suppress(FileNotFoundError):
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        with contextlib.suppress(FileNotFoundError):  # nobody reads it: its process was killed
             os.unlink(path)
         return
     try:

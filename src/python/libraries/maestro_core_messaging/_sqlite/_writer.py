@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ Operation = Callable[[sqlite3.Connection], Any]
 
 MEMORY: Final = Path(":memory:")
 _MOST_AT_ONCE: Final = 512
+_SWITCH_AGAIN_S: Final = 0.01
 
 
 class _Asked(NamedTuple):
@@ -130,16 +132,37 @@ def connect(path: Path, *, synchronous: str, busy_timeout_s: float) -> sqlite3.C
     """A connection in WAL mode to a file that only its owner may read; it is made when there is none."""
     if path != MEMORY:
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            # Only ever to make the file: closing one that is there ends the locks that this process holds on it.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            _check_readable(path)
         except OSError as error:
             raise StoreUnreadable(f"{path} cannot be opened: {error.strerror}") from error
     connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
     try:
         if path != MEMORY:
-            connection.execute("PRAGMA journal_mode=WAL")
+            _switch_to_wal(connection, busy_timeout_s)
         connection.execute(f"PRAGMA synchronous={synchronous}")
         connection.execute("PRAGMA foreign_keys=ON")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _check_readable(path: Path) -> None:
+    if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
+        raise StoreUnreadable(f"{path} cannot be opened: it is no file that can be read and written")
+
+
+def _switch_to_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
+    """Who switches a new file while another is about to is told so at once: the busy timeout does not hold here."""
+    until_s = time.monotonic() + busy_timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until_s:
+                raise
+        time.sleep(_SWITCH_AGAIN_S)

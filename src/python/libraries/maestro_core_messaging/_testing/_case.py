@@ -24,6 +24,9 @@ class BrokerCase:
     patience_s: float = 20.0
     """How long a scenario waits for what must come."""
 
+    prompt_s: float = 3.0
+    """How soon one who waits has to be woken; keep it shorter than your backend's waiters go without a look."""
+
     durable: bool = True
     """Whether what is in the store outlives the broker."""
 

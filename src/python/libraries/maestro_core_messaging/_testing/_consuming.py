@@ -122,17 +122,17 @@ class ConsumingScenarios(BrokerCase):
         assert all(numbers == sorted(numbers) for numbers in by_key.values())
 
     async def test_long_work_is_not_given_to_another(self) -> None:
-        topic, seen = topic_name(), Seen()
+        topic, seen, lease_s = topic_name(), Seen(), self.lease_s * 2
 
         async def handler(delivery: Delivery) -> None:
             seen.add(delivery)
-            await asyncio.sleep(self.lease_s * 2)
+            await asyncio.sleep(lease_s * 2)
             seen.add(delivery)
 
         async with self.opened() as broker:
             await broker.publish(topic, message(1))
             async with (
-                self.consumer(broker, topic, handler, lease_s=self.lease_s),
+                self.consumer(broker, topic, handler, lease_s=lease_s),
                 self.consumer(broker, topic, handler),
             ):
                 await self.until(lambda: len(seen.data) == 2, seen.changed)

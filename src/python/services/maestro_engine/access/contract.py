@@ -3,12 +3,24 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StringConstraints
 
 RoleName = Literal["viewer", "operator", "admin"]
 Subject = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9@._+-]{0,99}$")]
 Label = Annotated[str, StringConstraints(pattern=r"^[ -~]{0,100}$")]
-LifetimeDays = Annotated[int, Field(ge=1, le=366, description="After so many days a key is of no use any more.")]
+
+
+def _no_text(value: object) -> object:
+    if isinstance(value, str | bool):
+        raise ValueError("a number was expected")
+    return value
+
+
+LifetimeDays = Annotated[
+    int,
+    Field(ge=1, le=366, description="After so many days a key is of no use any more."),
+    BeforeValidator(_no_text),
+]
 
 
 class Caller(BaseModel):
@@ -90,4 +102,4 @@ class ChangeUser(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     role: RoleName
-    disabled: bool = False
+    disabled: StrictBool = False

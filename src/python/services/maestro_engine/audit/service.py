@@ -177,7 +177,12 @@ class AuditTrail:
 
     async def proof(self, seq: int) -> InclusionProof:
         """The proof that an entry is in the log; raises NotInLog."""
-        return await asyncio.to_thread(self._opened_log.prove_inclusion, seq)
+
+        def prove() -> InclusionProof:
+            self._opened_log.checkpoint()  # above the newest entry too
+            return self._opened_log.prove_inclusion(seq)
+
+        return await asyncio.to_thread(prove)
 
     async def checkpoint(self) -> str:
         """The log's size and root as of now, signed: kept elsewhere, it shows later that nothing was taken away."""

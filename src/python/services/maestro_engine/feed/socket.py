@@ -246,7 +246,7 @@ class Door:
         permission: str,
         check_still: Callable[[Principal], Awaitable[None]],
         *,
-        within_s: float = 10.0,
+        within_s: float,
         max_waiting: int = 50,
     ) -> None:
         self._authenticator = authenticator

@@ -25,9 +25,11 @@ from maestro_engine.access.policy import MANAGE, POLICY
 from maestro_engine.access.service import Access
 from maestro_engine.audit.service import AuditTrail
 from maestro_engine.http.audited import account
+from maestro_engine.http.links import linked
 
 KeyId = Annotated[str, Path(pattern="^[A-Za-z0-9_-]{1,64}$")]
 _DENIED = (401, 403)
+_BY_NAME = {"subject": "/user/subject"}
 
 
 def access_routes(access: Access, auth: FastAPIAuth, audit: AuditTrail) -> APIRouter:
@@ -53,7 +55,12 @@ def _own_routes(routes: APIRouter, access: Access, auth: FastAPIAuth, audit: Aud
         """List the caller's own keys."""
         return KeyList(items=[_key(each) for each in await access.keys_of(caller.subject)])
 
-    @routes.post("/keys", status_code=201, responses=problems(401, 409), response_description="The key and its secret.")
+    @routes.post(
+        "/keys",
+        status_code=201,
+        responses={**linked(201, revoke_key={"key_id": "/key/id"}), **problems(401, 409)},
+        response_description="The key and its secret.",
+    )
     async def issue_key(
         order: NewKey, request: Request, response: Response, caller: Annotated[Principal, auth.principal]
     ) -> IssuedKeyView:
@@ -81,7 +88,7 @@ def _user_routes(routes: APIRouter, access: Access, auth: FastAPIAuth, audit: Au
     @routes.post(
         "/users",
         status_code=201,
-        responses=problems(*_DENIED, 409),
+        responses={**linked(201, change_user=_BY_NAME, issue_user_key=_BY_NAME), **problems(*_DENIED, 409)},
         response_description="The user, and the first key with its secret.",
     )
     async def add_user(

@@ -12,6 +12,7 @@ from maestro_core_auth.fastapi import FastAPIAuth
 from maestro_engine.access.policy import CANCEL, READ, START
 from maestro_engine.audit.service import AuditTrail
 from maestro_engine.http.audited import account
+from maestro_engine.http.links import linked
 from maestro_engine.observation.service import TRACEPARENT
 from maestro_engine.workflows.contract import (
     Cancelled,
@@ -34,6 +35,7 @@ StreamOpener = Callable[[str, int], Response]
 
 _PREFIX = "/api/workflows"
 _STREAM = "text/event-stream"
+_BY_ID = {"workflow_id": "/id"}
 
 
 def workflow_routes(
@@ -58,7 +60,10 @@ def _command_routes(
     @routes.post(
         "",
         status_code=201,
-        responses=problems(401, 403, 404),
+        responses={
+            **linked(201, read_workflow=_BY_ID, cancel_workflow=_BY_ID, read_events=_BY_ID),
+            **problems(401, 403, 404),
+        },
         response_model=Started,
         response_description="The workflow is stored and begins; `Location` is its address.",
     )

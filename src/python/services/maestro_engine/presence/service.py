@@ -20,7 +20,7 @@ def presence(settings: EngineSettings, address: str, contract: str) -> AbstractC
     token = settings.registry_token
     client = RegistryClient(settings.registry_url, access_token=token.get_secret_value() if token is not None else None)
     url = settings.public_url or _reachable(address)
-    name = settings.registry_instance or f"{socket.gethostname()}-{url.rsplit(':', 1)[-1].strip('/')}"
+    name = settings.registry_instance or f"{socket.gethostname()}-{address.rpartition(':')[2]}"
     return Keeper(client, Registration(SERVICE, name, url, contract=contract, labels=settings.registry_labels))
 
 

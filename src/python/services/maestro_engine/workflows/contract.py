@@ -14,7 +14,20 @@ LabelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/
 LabelValue = Annotated[str, StringConstraints(max_length=256)]
 TemplateName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$")]
 
-_ONE_SOURCE: JsonDict = {"oneOf": [{"required": ["definition"]}, {"required": ["template"]}]}
+_ONE_SOURCE: JsonDict = {
+    "oneOf": [{"required": ["definition"]}, {"required": ["template"]}],
+    "examples": [
+        {
+            "definition": {
+                "name": "hello",
+                "inputs": {"who": {"type": "string"}},
+                "steps": {"greet": {"kind": "shell", "with": {"command": ["echo", "hello ${{ inputs.who }}"]}}},
+            },
+            "inputs": {"who": "you"},
+            "labels": {"team": "tea"},
+        }
+    ],
+}
 
 
 class StartWorkflow(BaseModel):
