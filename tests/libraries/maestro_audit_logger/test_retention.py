@@ -6,10 +6,19 @@ from pathlib import Path
 import pytest
 from libraries.maestro_audit_logger.audit_logs import KEYS, check, event, make_log, open_log
 
-from maestro_audit_logger import AuditLog, AuditReader, Checkpoint, InvalidSetup, LogDamaged, NotInLog, Removal
+from maestro_audit_logger import (
+    AuditLog,
+    AuditReader,
+    Checkpoint,
+    InvalidEvent,
+    InvalidSetup,
+    LogDamaged,
+    NotInLog,
+    Removal,
+)
 from maestro_audit_logger._layout import Layout, removed_text
 from maestro_audit_logger._merkle import Frontier, leaf_hash
-from maestro_audit_logger.testing import ManualClock
+from maestro_audit_logger.testing import ManualClock, RecordedAudit
 
 DAY = timedelta(days=1)
 
@@ -159,3 +168,14 @@ def test_what_does_not_belong_there_is_told(tmp_path: Path) -> None:
     assert check(tmp_path / "log").problems == ["'segments/notes.txt' is not a file of this log"]
     with pytest.raises(LogDamaged, match=r"notes\.txt"):
         list(AuditReader(tmp_path / "log").query())
+
+
+@pytest.mark.parametrize("action", ["audit.retain", "audit.erase", "audit.recover", "audit.anything"])
+def test_nobody_else_says_what_only_the_log_may_say(tmp_path: Path, action: str) -> None:
+    """Or an application could account for entries that somebody has taken away."""
+    with AuditLog(tmp_path / "log", origin="test") as log:
+        with pytest.raises(InvalidEvent, match="what the log says of itself"):
+            log.append(actor="user:7", action=action, object="test", details={"size": 3})
+        assert list(log.query()) == []
+    with pytest.raises(InvalidEvent, match="what the log says of itself"):
+        RecordedAudit().append(actor="user:7", action=action, object="test")

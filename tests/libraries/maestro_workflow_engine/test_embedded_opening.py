@@ -1,6 +1,7 @@
 """Opening a folder with unfinished workflows, and input that must not harm the engine."""
 
 import asyncio
+import stat
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -162,3 +163,17 @@ def test_a_backend_needs_room_for_one_step(tmp_path: Path) -> None:
     """Zero at once would be never."""
     with pytest.raises(ValueError, match="at least 1"):
         EmbeddedBackend(tmp_path, kinds={}, max_parallel=0)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    """Who may do what with the journal and the files beside it."""
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.glob("journal.db*")}
+
+
+async def test_the_journal_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """Inputs and outputs are in it; a folder that was there before may be open to others."""
+    async with EmbeddedBackend(tmp_path, kinds={"test": ScriptedKind()}) as backend:
+        await backend.start(define(a={}))
+        files = modes(tmp_path)
+    assert files.keys() >= {"journal.db", "journal.db-wal"}
+    assert set(files.values()) == {0o600}

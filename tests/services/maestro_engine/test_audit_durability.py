@@ -154,7 +154,7 @@ async def test_a_log_that_no_command_is_owed_to_tells_that_it_goes_on(
         full_disk.clear()
         assert (await engine.http.post("/api/access/keys", json={})).status_code == 201
         newest = await engine.entries()
-        assert [each["action"] for each in newest[:2]] == ["key.issue", "audit.resume"]
+        assert [each["action"] for each in newest[:2]] == ["key.issue", "trail.resume"]
         assert newest[1]["details"] == {"after": "audit.append-failed"}
 
 

@@ -17,6 +17,7 @@ MAX_NAME_CHARS = 512
 # serve to make one name look like another, or to break a line of an export.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+OWN_ACTIONS = "audit."
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,11 @@ def check_name(name: str, what: str, limit: int = MAX_NAME_CHARS) -> str:
     return name
 
 
-def prepare(event: Event) -> Prepared:
-    """Check and encode an event; raises InvalidEvent."""
+def prepare(event: Event, *, is_own: bool = False) -> Prepared:
+    """Check and encode an event; raises InvalidEvent. Only the log itself writes what a verifier believes of it."""
     members = {}
+    if not is_own and isinstance(event.action, str) and event.action.startswith(OWN_ACTIONS):
+        raise InvalidEvent(f"action: {OWN_ACTIONS}… is what the log says of itself; call it otherwise")
     for what in ("action", "actor", "object", "outcome"):
         members[what] = canonical(check_name(getattr(event, what), what))
     for what in ("context", "details"):

@@ -177,7 +177,8 @@ class AuditLog(AuditReader):
         return plan.removal()
 
     def _note_own(self, action: str, object: str, details: Mapping[str, JSON]) -> None:
-        self.append(actor="maestro-audit", action=action, object=object, details=details)
+        own = prepare(Event("maestro-audit", action, object, details=details), is_own=True)
+        self._commits.settle(self._commits.enqueue(Batch([own])))
 
     def close(self) -> None:
         """Append what waits, bring all to the disk, sign it, and let go of the log; a second call does nothing."""

@@ -1,6 +1,7 @@
 """The SQLite file beneath the journal: its schema, how it is opened, and what its errors mean."""
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,8 +58,11 @@ UPDATE_WORKFLOW: Final = "UPDATE workflows SET status = ?, finished_at = ?, erro
 
 
 def open_for_writing(path: Path, synchronous: Synchronous, busy_timeout_s: float) -> sqlite3.Connection:
-    """The one connection that writes; makes the file when there is none. Raises EngineError."""
+    """The one connection that writes; makes the file, for its owner alone, when there is none. Raises EngineError."""
     try:
+        # Only ever to make it: closing a file that is there ends the locks that this process holds on it.
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
         try:
             _prepare(connection, path, synchronous)

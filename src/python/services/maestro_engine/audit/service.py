@@ -97,7 +97,7 @@ class AuditTrail:
                 await self._append(self._owed[0])
                 self._owed.popleft()
             if self._failure is not None:
-                await self._append(Draft(KEEPER, "audit.resume", _ORIGIN, details={"after": self._failure.code}))
+                await self._append(Draft(KEEPER, "trail.resume", _ORIGIN, details={"after": self._failure.code}))
 
     async def record(
         self,
