@@ -98,7 +98,7 @@ def service(dist, description, needs=(), loads=(), extras={}, data=(), floors=()
     __dependents_rules__(("*", _FRIENDS, _refuse("*")))
 
 
-def tests_of(wheel, kind="libraries", kit=(), uses=(), timeout_s=120, env=()):
+def tests_of(wheel, kind="libraries", kit=(), uses=(), timeout_s=300, env=()):
     """The tests of one wheel. `kit` names files beside the tests that are not tests; `uses` further targets they need."""
     if kit:
         python_test_utils(name="kit", sources=list(kit))
