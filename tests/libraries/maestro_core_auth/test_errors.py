@@ -53,7 +53,7 @@ def test_fields_survive_pickling() -> None:
 
 def test_who_has_to_sign_in_is_challenged() -> None:
     """What a 401 must carry is with each error that becomes one, and is a header that can be sent."""
-    challenges = {error.code: error().challenge for error in ERRORS if error().challenge is not None}
+    challenges = {error.code: text for error in ERRORS if (text := error().challenge) is not None}
     assert {code for code, status in STATUS_BY_CODE.items() if status == 401} <= challenges.keys()
     assert challenges["auth.missing-credentials"] == 'Bearer realm="maestro"'
     assert 'error="invalid_token"' in challenges["auth.token-expired"]
