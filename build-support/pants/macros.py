@@ -98,7 +98,7 @@ def service(dist, description, needs=(), loads=(), extras={}, data=(), floors=()
     __dependents_rules__(("*", _FRIENDS, _refuse("*")))
 
 
-def tests_of(wheel, kind="libraries", kit=(), uses=(), timeout_s=300, env=()):
+def tests_of(wheel, kind="libraries", kit=(), uses=(), env=()):
     """The tests of one wheel. `kit` names files beside the tests that are not tests; `uses` further targets they need."""
     if kit:
         python_test_utils(name="kit", sources=list(kit))
@@ -106,7 +106,6 @@ def tests_of(wheel, kind="libraries", kit=(), uses=(), timeout_s=300, env=()):
         name="tests",
         sources=["test_*.py"],
         dependencies=[f"//src/python/{kind}/{wheel}:readme", f"//src/python/{kind}/{wheel}:src", *uses],
-        timeout=timeout_s,
         extra_env_vars=list(env),
     )
 
