@@ -1,6 +1,7 @@
 """Maestro's embedded backend in the four cases; one process, one fresh folder, prints the seconds that a case took."""
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -70,6 +71,24 @@ async def run(case: str, folder: Path) -> float:
             definition = chain_of(MANY_STEPS_EACH)
             await asyncio.gather(*(finish(definition) for _ in range(MANY_WORKFLOWS)))
         return time.perf_counter() - begun_at
+
+
+def _size_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+async def bytes_per_step(folder: Path) -> tuple[float, float]:
+    """What one step of a chain adds to the files, once they are closed, and what it adds as payload."""
+    definition = chain_of(CHAIN_STEPS)
+    sizes = []
+    for each in (chain_of(3), definition):
+        async with EmbeddedBackend(folder, kinds=KINDS, synchronous="FULL") as backend:
+            started = await backend.start(each)
+            state = await backend.wait(started.workflow_id)
+        sizes.append(_size_bytes(folder))
+    outputs = [json.dumps(step.output) for step in state.steps.values()]
+    payload = len(json.dumps(definition.document)) + sum(map(len, outputs))
+    return (sizes[1] - sizes[0]) / CHAIN_STEPS, payload / CHAIN_STEPS
 
 
 if __name__ == "__main__":

@@ -83,9 +83,7 @@ def check_pex(path: str) -> None:
     with open(path, "rb") as built:
         found = hashlib.sha256(built.read()).hexdigest()
     if found != PEX_SHA256:
-        sys.exit(
-            f"pants: the pex tool that was built has the SHA-256 {found}, expected {PEX_SHA256}; delete {path}"
-        )
+        sys.exit(f"pants: the pex tool that was built has the SHA-256 {found}, expected {PEX_SHA256}; delete {path}")
 
 
 def run(command: "list[str]", **extra_env: str) -> None:

@@ -34,6 +34,8 @@ class FuzzTarget:
     base_url: str
     users: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     excused: Mapping[str, Collection[str]] = field(default_factory=dict)
+    paths: str | None = None
+    """A regular expression: only the operations at paths that it is found in are tried; None: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Profile:
     deterministic: bool
 
 
-SHORT = Profile(max_examples=12, max_time_s=120, deterministic=True)
+SHORT = Profile(max_examples=12, max_time_s=150, deterministic=True)
 LONG = Profile(max_examples=400, max_time_s=3600, deterministic=False)
 
 
@@ -59,8 +61,9 @@ def fuzz(target: FuzzTarget, folder: Path, profile: Profile = SHORT) -> dict[str
     report = folder / "report.json"
     (folder / "schemathesis.toml").write_text(_configuration(target, folder, profile, report), encoding="utf-8")
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "--no-color", "run"]
+    chosen = [] if target.paths is None else ["--include-path-regex", target.paths]
     done = subprocess.run(
-        [*command, str(target.document.resolve())],
+        [*command, *chosen, str(target.document.resolve())],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry), "COLUMNS": "120"},
         capture_output=True,

@@ -106,3 +106,45 @@ def test_counts_never_leave_their_bounds(history: list[tuple[str, str, int | Non
         rows.apply(event(seq, f"step.{type_}", **data))
     assert 0 <= rows.settled <= len(rows.rows)
     assert all(isinstance(row.note(START), str) for row in rows.rows.values())
+
+
+def test_a_step_of_a_later_phase_has_a_row_once_it_begins() -> None:
+    """What may never run takes no room, and is not counted as waiting."""
+    steps = {"a": {"kind": "shell", "with": {"command": "true"}}}
+    rows = Progress.of(parse_definition({"name": "n", "steps": steps, "finally": {"clean": steps["a"]}}))
+    assert list(rows.rows) == ["a"]
+    row = rows.apply(event(1, "step.scheduled", step="clean", attempt=1))
+    assert list(rows.rows) == ["a", "clean"]
+    assert row is rows.rows["clean"]
+
+
+def test_a_step_that_asks_says_what() -> None:
+    """Until it is answered; a child workflow runs meanwhile, and a timer only sleeps."""
+    rows = progress()
+    rows.apply(event(1, "step.started", step="fetch", attempt=1))
+    row = rows.apply(event(2, "step.waiting", step="fetch", attempt=1, on={"kind": "approval", "title": "Go?"}))
+    assert row is not None
+    assert (row.word, row.note(START)) == ("asking", "approval Go?")
+    rows.apply(event(3, "step.answered", step="fetch", attempt=1, answer={"approved": True}))
+    assert (row.word, row.note(START)) == ("running", "")
+    rows.apply(event(4, "step.waiting", step="fetch", attempt=1, on={"kind": "workflow", "workflow": "w.fetch.1"}))
+    assert (row.word, row.is_settled) == ("running", False)
+    rows.apply(event(5, "step.waiting", step="fetch", attempt=1, until="2026-11-21T13:00:00Z"))
+    assert (row.word, row.is_settled) == ("sleeping", False)
+
+
+def test_a_step_that_was_reused_says_why() -> None:
+    """It is done without having run."""
+    rows = progress()
+    row = rows.apply(event(1, "step.reused", step="fetch", output=1, why="same definition and input"))
+    assert row is not None
+    assert (row.word, row.is_settled, row.note(START)) == ("done", True, "reused: same definition and input")
+
+
+def test_a_pause_is_known() -> None:
+    """From its beginning to its end."""
+    rows = progress()
+    rows.apply(event(1, "workflow.paused"))
+    assert rows.is_paused
+    rows.apply(event(2, "workflow.resumed"))
+    assert not rows.is_paused

@@ -1,5 +1,6 @@
 """`maestro run`: what it prints, how it ends, and how it goes on after a crash."""
 
+import asyncio
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import pytest
 from libraries.maestro_cli.command import begin, maestro
 
 from kit.processes import Signal
+from maestro_workflow_engine import EmbeddedBackend, builtin_step_kinds
 
 SAMPLE = """
 name: sample
@@ -273,3 +275,36 @@ def test_a_pipe_that_is_closed_early_ends_the_run_without_a_trace(folder: Path, 
         errors = process.stderr.read()
         process.wait(30)
     assert "Traceback" not in errors
+
+
+def test_a_full_disk_is_told_once_with_the_way_on(folder: Path) -> None:
+    """When the journal cannot grow: one message, exit 1, and the command that goes on; which then does."""
+    (folder / "big.yml").write_text(
+        "name: big\nsteps:\n  a:\n    kind: shell\n    with: {command: 'head -c 2000 /dev/zero | tr \\\\0 x'}\n"
+        "    map: {items: '${{ range(400) }}'}\n"
+    )
+    done = maestro("run", "big.yml", "--data-dir", "data", cwd=folder, limit_file_bytes=300_000)
+    assert done.returncode == 1
+    assert done.stderr.count("cannot be used") == 1
+    assert "maestro run big.yml --resume --data-dir data" in done.stderr
+    done = maestro("run", "big.yml", "--data-dir", "data", "--resume", cwd=folder)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_paused_run_is_found_and_goes_on(folder: Path, waiting: Signal) -> None:
+    """--resume ends the pause that somebody has asked for at an engine."""
+    with begin("run", "stops.yml", "--data-dir", folder / "data", cwd=folder) as killed:
+        waiting.wait()
+        killed.kill()
+    (folder / "go").touch()
+    asyncio.run(_pause_all(folder / "data"))
+    status, output, _ = run(folder, "stops.yml", "--resume")
+    assert status == 0, output
+    assert (folder / "log").read_text().split()[-1] == "third"
+
+
+async def _pause_all(data_dir: Path) -> None:
+    async with EmbeddedBackend(data_dir, kinds=builtin_step_kinds(), resume="none") as backend:
+        for workflow_id in await backend.unfinished():
+            await backend.take_up(workflow_id)
+            await backend.pause(workflow_id)

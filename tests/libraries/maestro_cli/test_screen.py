@@ -8,17 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maestro_cli._progress import Progress, Row
-from maestro_cli._screen import (
-    Look,
-    Screen,
-    duration_text,
-    fitted,
-    look_of,
-    may_draw_in_place,
-    plain,
-    size_text,
-    width_of,
-)
+from maestro_cli._screen import Look, Screen, look_of, may_draw_in_place
+from maestro_cli._text import duration_text, fitted, plain, size_text, width_of
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 PLAIN = Look(colour=False, symbols=True, id_columns=6, kind_columns=5)

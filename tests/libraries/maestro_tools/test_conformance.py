@@ -9,7 +9,8 @@ import pytest
 
 from maestro_tools import ToolSource
 from maestro_tools._mcp import McpConnection
-from maestro_tools._sources import McpCommand, McpUrl, Utcp, parse_source
+from maestro_tools._source_reader import parse_source
+from maestro_tools._sources import McpCommand, McpUrl, Utcp
 from maestro_tools._utcp import UtcpConnection
 from maestro_tools.testing import ExampleService, ToolSourceSuite, example_server, fake_server
 

@@ -34,7 +34,7 @@ FAKE = {"fake": fake_server()}
 async def test_step_gives_the_value_of_the_tool(service: ExampleService) -> None:
     """For either kind."""
     kinds = tool_step_kinds()
-    assert sorted(kinds) == ["mcp", "utcp"]
+    assert sorted(kinds) == ["mcp", "openapi", "utcp"]
     try:
         assert await kinds["mcp"].run(StepCall(with_("echo", {"text": "x"}), FAKE)) == {"text": "x"}
         web = StepCall(

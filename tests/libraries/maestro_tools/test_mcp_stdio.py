@@ -12,7 +12,8 @@ from maestro_tools import InputRequired, ServerUnavailable, ToolCatalogue, Unkno
 from maestro_tools._environment import SAFE_VARIABLES
 from maestro_tools._mcp import McpConnection
 from maestro_tools._process import Process, spawn
-from maestro_tools._sources import McpCommand, parse_source
+from maestro_tools._source_reader import parse_source
+from maestro_tools._sources import McpCommand
 from maestro_tools.testing import example_server, fake_server
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maestro_tools import InvalidSource
-from maestro_tools._sources import McpCommand, McpUrl, Utcp, parse_source, parse_sources
+from maestro_tools._source_reader import parse_source, parse_sources
+from maestro_tools._sources import McpCommand, McpUrl, Utcp
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -78,8 +79,8 @@ def test_all_problems_come_at_once_in_document_order() -> None:
         "/git/mcp/command: must be a list, as [uvx, mcp-server-git]: the program, then its arguments (no shell)",
         "/git/mcp/env/PORT: must be a string, not a number: quote it",
         "/git/mcp/env/1A: a variable's name has letters, digits and _, and begins with no digit",
-        "/none: must hold exactly one of: mcp, utcp",
-        "/both: must hold exactly one of: mcp, utcp",
+        "/none: must hold exactly one of: mcp, openapi, utcp",
+        "/both: must hold exactly one of: mcp, openapi, utcp",
         "/text: must be a mapping, not a string",
         "/repo/utcp: must have a manual: the path of a JSON file, or the manual itself",
         "/repo/utcp/variables: must be a mapping, not a list",

@@ -16,6 +16,8 @@ from maestro_workflow_engine import (
     RetryPolicy,
     parse_definition,
 )
+from maestro_workflow_engine._parse import DOCUMENT_KEYS
+from maestro_workflow_engine._parse_steps import STEP_KEYS
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -207,7 +209,7 @@ def test_the_definition_shares_nothing_with_the_data_it_came_from() -> None:
     assert workflow.steps["a"].arguments.render({}) == {"k": [1]}
 
 
-WORDS = ["a", "b", "${{ item + }}", "${{ steps.a.output }}", "string", "shell", "\ud800"]
+WORDS = ["a", "b", "${{ item + }}", "${{ steps.a.output }}", "${{ secrets.a }}", "any", "string", "shell", "\ud800"]
 NAMES = [
     "name",
     "steps",
@@ -223,6 +225,13 @@ NAMES = [
     "retry",
     "map",
     "items",
+    "body",
+    "compensate",
+    "count",
+    "key",
+    "until",
+    "max_iterations",
+    "calls",
 ]
 JUNK: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(WORDS),
@@ -232,11 +241,13 @@ JUNK: st.SearchStrategy[Any] = st.recursive(
 )
 JUNK_STEPS = st.fixed_dictionaries(
     {"kind": st.just("shell")},
-    optional=dict.fromkeys(("with", "needs", "when", "retry", "timeout_s", "map"), JUNK),
+    optional=dict.fromkeys(set(STEP_KEYS) - {"kind"}, JUNK),
 )
 JUNK_DOCUMENTS = st.fixed_dictionaries(
     {"name": st.just("n"), "steps": st.dictionaries(st.sampled_from("abc"), JUNK_STEPS, min_size=1)},
-    optional=dict.fromkeys(("inputs", "tools", "outputs"), JUNK),
+    optional=dict.fromkeys(
+        set(DOCUMENT_KEYS) - {"name", "steps"}, JUNK | st.dictionaries(st.sampled_from("cde"), JUNK_STEPS)
+    ),
 )
 
 

@@ -15,7 +15,7 @@ from maestro_workflow_engine import EmbeddedBackend, JournalUnavailable, parse_d
 from maestro_workflow_engine.testing import ScriptedKind
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (800_000, 800_000))
 DEFINITION = parse_definition({"name": "full", "steps": {
     "m": {"kind": "test", "map": {"items": "${{ range(20) }}"}, "with": {"text": "x" * 100}},
 }})

@@ -317,7 +317,7 @@ async def test_a_journal_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "journal.db")
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(JournalTooNew, match="schema version 99, this library knows 1"):
+    with pytest.raises(JournalTooNew, match="schema version 99, this library knows 2"):
         async with EmbeddedBackend(tmp_path, kinds={}):
             pass
 

@@ -45,16 +45,16 @@ async def test_an_engine_can_leave_unfinished_workflows_alone(tmp_path: Path) ->
     kind = ScriptedKind()
     async with EmbeddedBackend(tmp_path, kinds={"test": kind}, resume="none") as backend:
         assert await backend.unfinished() == ["one", "two", "three"]
-        with pytest.raises(WorkflowNotResumed, match="resume it first"):
+        with pytest.raises(WorkflowNotResumed, match="it first"):
             await backend.wait("one")
         assert (await backend.get("one")).status == "running"
-        await asyncio.gather(backend.resume("two"), backend.resume("two"))
-        await backend.resume("two")
+        await asyncio.gather(backend.take_up("two"), backend.take_up("two"))
+        await backend.take_up("two")
         assert (await backend.wait("two")).status == "succeeded"
         with pytest.raises(WorkflowFinished):
-            await backend.resume("two")
+            await backend.take_up("two")
         with pytest.raises(WorkflowNotFound):
-            await backend.resume("four")
+            await backend.take_up("four")
         await backend.cancel("three", "not wanted")
         assert (await backend.wait("three")).reason == "not wanted"
         started = await backend.start(define(a={}))
@@ -122,8 +122,7 @@ async def test_texts_that_cannot_be_stored_are_refused_and_harm_nothing(tmp_path
             for workflow_id in (bad, "a\0b", "x" * 100_000):
                 with pytest.raises(WorkflowNotFound):
                     await question(workflow_id)
-        with pytest.raises(ValueError, match="surrogates"):
-            await backend.list(name=bad)
+        assert (await backend.list(name=bad)).items == []
         assert await backend.events((await backend.start(definition)).workflow_id, from_seq=10**30) == []
         state = await backend.wait((await backend.start(definition)).workflow_id)
         assert (state.status, (state.error or {})["code"]) == ("failed", "workflow.bad-step-result")
@@ -139,7 +138,7 @@ async def test_a_fault_of_the_engine_itself_stops_it_loudly(tmp_path: Path, monk
         def broken(*arguments: object, **more: object) -> object:
             raise KeyError("on purpose")
 
-        monkeypatch.setattr("maestro_workflow_engine._embedded._engine.decide", broken)
+        monkeypatch.setattr("maestro_workflow_engine._decide.advance", broken)
         waiting = asyncio.create_task(backend.wait(started.workflow_id))
         await asyncio.sleep(0)
         gate.open()

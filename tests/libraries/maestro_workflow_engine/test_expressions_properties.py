@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from maestro_workflow_engine import JSON, BadExpression, ExpressionFailed, compile_template
+from maestro_workflow_engine._expressions_syntax import Access, parse_expression, parse_plain_path
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -227,8 +228,58 @@ def test_the_evaluator_agrees_with_a_naive_reference(tree: Tree, inputs: dict[st
     assert json.dumps(found) == json.dumps(expected)
 
 
+PATH_PARTS = st.sampled_from(
+    ["steps", "a", "a-b", "output", "status", "inputs", "item", "x", "not", "true", "0", "é", ""]
+)
+PATHS = st.tuples(
+    st.lists(PATH_PARTS, min_size=1, max_size=6),
+    st.sampled_from([".", " .", "['", "-"]),
+    st.sampled_from(["", " ", "\n"]),
+).map(lambda parts: f"${{{{{parts[2]}{parts[1].join(parts[0])}{parts[2]}}}}}")
+
+
+@settings(UNHURRIED, max_examples=500)
+@given(text=PATHS, tail=st.sampled_from(["", "}}", " ${{ inputs.y }}", "x" * 5000]))
+def test_a_plain_path_is_read_as_the_grammar_reads_it(text: str, tail: str) -> None:
+    """The short way over paths of names finds the same root, and the same end, wherever it applies."""
+    plain = parse_plain_path(text + tail, 3)
+    if plain is not None:
+        node, end = parse_expression(text + tail, 3)
+        root = node.target if isinstance(node, Access) else node
+        assert plain == (root, end)
+
+
+def test_a_plain_path_is_what_most_expressions_are() -> None:
+    """The short way applies to reads of steps, inputs and items."""
+    for path in ("steps.a-1.output.b.c", "inputs.x", "item.name", "item"):
+        assert parse_plain_path(f"${{{{ {path} }}}} more", 3) is not None
+    for path in ("inputs", "index", "steps.a", "steps.a.outputs", "items", "inputs.x + 1", "x" * 5000):
+        assert parse_plain_path(f"${{{{ {path} }}}}", 3) is None
+
+
 WORDS = ["${{", "}}", "$${{", "inputs", ".", "steps", "a", "output", "[", "]", "(", ")", "'", '"', "\\", "1", "-", "!"]
-WORDS += ["==", "<", "&&", "||", "not", "in", "len", "default", ",", "item", "index", "workflow", ".id", " ", "\n", "é"]
+WORDS += [
+    "secrets",
+    "previous",
+    "iteration",
+    "parent",
+    "==",
+    "<",
+    "&&",
+    "||",
+    "not",
+    "in",
+    "len",
+    "default",
+    ",",
+    "item",
+    "index",
+    "workflow",
+    ".id",
+    " ",
+    "\n",
+    "é",
+]
 NOISE = st.lists(st.sampled_from(WORDS) | st.text(max_size=3), max_size=25).map("".join)
 
 

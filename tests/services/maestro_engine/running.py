@@ -14,10 +14,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from maestro_core_api import BaseAPI
 from maestro_core_api.serve import ApiServer, address_of, bound_socket
 from maestro_core_auth import SqliteAuthStore, init_admin
-from maestro_engine.app import Parts, create_app, open_parts
+from maestro_engine.app import create_app
 from maestro_engine.feed.hub import Hub
+from maestro_engine.parts import Parts, open_parts
 from maestro_engine.settings import EngineSettings
-from maestro_workflow_engine import ExecutionBackend, StepCall
+from maestro_workflow_engine import ExecutionBackend, StepCall, builtin_step_kinds
 from maestro_workflow_engine.testing import Flaky, Gate, ScriptedKind, fails
 
 
@@ -106,6 +107,7 @@ async def running(data_dir: Path, **settings: Any) -> AsyncIterator[Engine]:
         "gate": ScriptedKind(gate),
         "flaky": ScriptedKind(fails(1)),
         "broken": ScriptedKind(fails(99, retryable=False)),
+        **{name: builtin_step_kinds()[name] for name in ("approval", "event", "signal", "sleep", "workflow")},
         "loud": ScriptedKind(speak_out),
         "artifact": ScriptedKind(write_artifact),
     }

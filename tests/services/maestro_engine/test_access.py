@@ -40,7 +40,20 @@ async def test_a_user_that_is_added_can_call_at_once(guarded: Engine) -> None:
         "subject": "ana@example.com",
         "kind": "key",
         "roles": ["operator"],
-        "permissions": ["metrics:read", "workflow:cancel", "workflow:read", "workflow:start"],
+        "permissions": [
+            "approval:answer",
+            "metrics:read",
+            "schedule:manage",
+            "schedule:read",
+            "secret:read",
+            "template:manage",
+            "template:read",
+            "workflow:cancel",
+            "workflow:control",
+            "workflow:read",
+            "workflow:signal",
+            "workflow:start",
+        ],
         "key_id": body["issued"]["key"]["id"],
     }
     listed = (await guarded.http.get(USERS)).json()["items"]

@@ -16,9 +16,9 @@ from maestro_audit_logger import AuditReader, Entry, NoteKey, check_log
 from maestro_audit_logger.signing import Ed25519Signer
 from maestro_audit_logger.testing import Disk
 from maestro_core_api import CannotServe
-from maestro_engine.app import open_parts
 from maestro_engine.audit.errors import SigningKeyMissing
 from maestro_engine.command import main
+from maestro_engine.parts import open_parts
 from maestro_engine.settings import EngineSettings
 from maestro_workflow_engine.testing import ScriptedKind
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from services.maestro_engine.running import Engine, StartEngine, one_step
 
-from maestro_engine.app import open_parts
 from maestro_engine.observation.service import Observation
+from maestro_engine.parts import open_parts
 from maestro_engine.settings import EngineSettings
 from maestro_monitoring import Metrics, render
 from maestro_monitoring.testing import MetricsRecorder

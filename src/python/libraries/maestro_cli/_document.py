@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from maestro_cli._errors import BadUsage
-from maestro_cli._screen import plain, width_of
+from maestro_cli._errors import BadDefinition, BadUsage
+from maestro_cli._text import plain, width_of
 from maestro_workflow_engine import InvalidDefinition, StepKind, WorkflowDefinition, parse_definition
 from maestro_yaml_config_parser import YamlError, load_yaml_file
 
@@ -25,7 +25,7 @@ class Place(Protocol):
 
 
 def read_definition(file: Path, kinds: Mapping[str, StepKind]) -> WorkflowDefinition:
-    """The definition in a YAML or JSON file; raises BadUsage with every problem, shown in its line."""
+    """The definition in a YAML or JSON file; raises BadDefinition with every problem, shown in its line."""
     try:
         document = load_yaml_file(file)
         return parse_definition(
@@ -36,9 +36,9 @@ def read_definition(file: Path, kinds: Mapping[str, StepKind]) -> WorkflowDefini
             kinds=kinds,
         )
     except YamlError as error:
-        raise BadUsage(shown(file, [error])) from error
+        raise BadDefinition(shown(file, [error]), [_plain_problem(error)]) from error
     except InvalidDefinition as error:
-        raise BadUsage(shown(file, error.problems)) from error
+        raise BadDefinition(shown(file, error.problems), list(map(_plain_problem, error.problems))) from error
 
 
 def read_data(file: Path) -> object:
@@ -47,6 +47,12 @@ def read_data(file: Path) -> object:
         return load_yaml_file(file).data
     except YamlError as error:
         raise BadUsage(shown(file, [error])) from error
+
+
+def _plain_problem(problem: Place) -> dict[str, object]:
+    said = {name: getattr(problem, name, None) for name in ("line", "column", "path", "code")}
+    message = getattr(problem, "message", None) or str(problem)
+    return {**{name: value for name, value in said.items() if value is not None}, "message": message}
 
 
 def shown(file: Path, problems: Sequence[Place]) -> str:

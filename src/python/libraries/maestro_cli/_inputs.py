@@ -13,7 +13,7 @@ def read_inputs(definition: WorkflowDefinition, pairs: Sequence[str], file: Path
 
     Raises BadUsage; whether the values fit is the engine's to say.
     """
-    given = {} if file is None else _from_file(file)
+    given = {} if file is None else inputs_in(file)
     for pair in pairs:
         name, separator, text = pair.partition("=")
         if not separator or not name:
@@ -35,7 +35,8 @@ def _value(definition: WorkflowDefinition, name: str, text: str) -> object:
         raise BadUsage(f"--input {name}: {text!r} is not JSON, and the input is of type {spec.type}.") from error
 
 
-def _from_file(file: Path) -> dict[str, object]:
+def inputs_in(file: Path) -> dict[str, object]:
+    """The inputs in a YAML or JSON file; raises BadUsage."""
     from maestro_cli._document import read_data
 
     data = read_data(file)

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from maestro_workflow_engine import Event, WorkflowDefinition
 
-Word = Literal["waiting", "running", "retrying", "sleeping", "done", "failed", "skipped", "cancelled"]
+Word = Literal["waiting", "running", "retrying", "sleeping", "asking", "done", "failed", "skipped", "cancelled"]
 SETTLED: Final = frozenset({"done", "failed", "skipped", "cancelled"})
 
 
@@ -25,6 +25,8 @@ class Row:
     finished_at: datetime | None = None
     due_at: datetime | None = None
     message: str = ""
+    reused: str = ""
+    """Why the result of an earlier workflow was taken over; empty when the step ran."""
     items: int | None = None
     items_done: int = 0
 
@@ -45,10 +47,12 @@ class Row:
         if self.word == "retrying":
             wait_s = max(0.0, (self.due_at - now).total_seconds()) if self.due_at is not None else 0.0
             parts.append(f"attempt {self.attempt + 1} of {self.max_attempts} in {wait_s:.1f} s · {self.message}")
-        elif self.word in ("failed", "skipped", "cancelled"):
+        elif self.word in ("failed", "skipped", "cancelled", "asking"):
             parts.append(self.message)
         elif self.word == "running" and self.attempt > 1 and self.items is None:
             parts.append(f"attempt {self.attempt} of {self.max_attempts}")
+        elif self.reused:
+            parts.append(f"reused: {self.reused}")
         elif self.word == "done" and self.failures:
             parts.append(f"{self.failures} {'retry' if self.failures == 1 else 'retries'}")
         return " · ".join(part for part in parts if part)
@@ -64,11 +68,16 @@ class Progress:
     cancelling: bool = False
     seq: int = field(default=0)
 
+    later: dict[str, Row] = field(default_factory=dict)
+    """Steps of the phases after the main one: shown once something happens to them."""
+    is_paused: bool = False
+
     @classmethod
     def of(cls, definition: WorkflowDefinition) -> "Progress":
         """Every step waiting."""
-        steps = definition.steps.values()
-        return cls({step.id: Row(step.id, step.kind, step.retry.max_attempts) for step in steps})
+        rows = {step.id: Row(step.id, step.kind, step.retry.max_attempts) for step in definition.steps.values()}
+        later = {step.id: rows.pop(step.id) for step in definition.steps.values() if step.phase != "main"}
+        return cls(rows, later=later)
 
     @property
     def settled(self) -> int:
@@ -85,7 +94,9 @@ class Progress:
     def apply(self, event: Event) -> Row | None:
         """Take one event in; returns the row that it is about, or None when it is about the whole workflow."""
         self.seq = event.seq
-        step = event.data.get("step")
+        step = event.data.get("step", "")
+        if step in self.later:
+            self.rows[step] = self.later.pop(step)
         if event.type.startswith("workflow.") or step not in self.rows:
             self._apply_to_workflow(event)
             return None
@@ -99,6 +110,8 @@ class Progress:
             self.started_at = event.at
         elif event.type == "workflow.cancel_requested":
             self.cancelling = True
+        elif event.type in ("workflow.paused", "workflow.resumed"):
+            self.is_paused = event.type == "workflow.paused"
         elif event.type in ("workflow.succeeded", "workflow.failed", "workflow.cancelled"):
             self.finished_at = event.at
 
@@ -116,7 +129,30 @@ def _started(row: Row, event: Event) -> None:
 
 
 def _waiting(row: Row, event: Event) -> None:
-    row.word = "running" if row.items is not None else "sleeping"
+    on = event.data.get("on") or {}
+    if row.items is not None or on.get("kind") == "workflow":
+        row.word = "running"
+    elif on:
+        row.word = "asking"
+        about = on.get("title") or on.get("name") or on.get("type") or on.get("unit") or ""
+        row.message = f"{on['kind']} {about}".strip()
+    else:
+        row.word = "sleeping"
+
+
+def _answered(row: Row, event: Event) -> None:
+    row.word = "running"
+
+
+def _repeated(row: Row, event: Event) -> None:
+    if event.data.get("item") is None and "until" in event.data:
+        row.word = "sleeping"
+
+
+def _reused(row: Row, event: Event) -> None:
+    if event.data.get("item") is None:
+        row.reused = str(event.data.get("why") or "yes")
+    _succeeded(row, event)
 
 
 def _succeeded(row: Row, event: Event) -> None:
@@ -144,6 +180,9 @@ def _failed(row: Row, event: Event) -> None:
 
 
 def _skipped(row: Row, event: Event) -> None:
+    if event.data.get("item") is not None:
+        row.items_done += 1
+        return
     row.word = "skipped"
     row.message = str(event.data.get("reason") or "")
     row.finished_at = event.at
@@ -160,6 +199,9 @@ _APPLY: Final[dict[str, Callable[[Row, Event], None]]] = {
     "step.expanded": _expanded,
     "step.started": _started,
     "step.waiting": _waiting,
+    "step.answered": _answered,
+    "step.repeated": _repeated,
+    "step.reused": _reused,
     "step.succeeded": _succeeded,
     "step.failed": _failed,
     "step.skipped": _skipped,

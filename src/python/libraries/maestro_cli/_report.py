@@ -28,6 +28,14 @@ class Report(Protocol):
         """A remark of the command line itself."""
         ...
 
+    def hold(self) -> None:
+        """Somebody is asked something on the screen: leave it alone until `release`."""
+        ...
+
+    def release(self) -> None:
+        """The screen is free again."""
+        ...
+
     def ended(self, state: Mapping[str, Any], paths: Mapping[str, Path]) -> None:
         """The workflow has ended so; `paths` says where each artifact lies, by its digest."""
         ...
@@ -67,6 +75,13 @@ class PersonReport:
     def say(self, text: str) -> None:
         self._screen.say(text)
 
+    def hold(self) -> None:
+        self._screen.hold()
+
+    def release(self) -> None:
+        self._screen.release()
+        self._screen.draw(self._progress, datetime.now(UTC))
+
     def ended(self, state: Mapping[str, Any], paths: Mapping[str, Path]) -> None:
         self._screen.close()
         for line in result_lines(state, paths, self._look, self._progress.took_s):
@@ -91,6 +106,12 @@ class JsonReport:
     def say(self, text: str) -> None:
         if text.strip():
             print(text.strip(), file=sys.stderr)
+
+    def hold(self) -> None:
+        """Nobody is asked anything here."""
+
+    def release(self) -> None:
+        """Nothing was held."""
 
     def ended(self, state: Mapping[str, Any], paths: Mapping[str, Path]) -> None:
         self._line({"type": "final", "state": state, "artifacts": {key: str(path) for key, path in paths.items()}})

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from maestro_cli._screen import Look, duration_text, plain, size_text
+from maestro_cli._screen import Look
+from maestro_cli._text import duration_text, plain, size_text
 
 _REF_KEYS: Final = frozenset({"sha256", "size_bytes", "media_type"})
 _LONGEST_VALUE = 300
@@ -21,7 +22,7 @@ _HINTS: Final[Mapping[str, str]] = {
 
 def is_artifact(value: object) -> bool:
     """Whether an output is a reference to an artifact."""
-    return isinstance(value, Mapping) and value.keys() >= _REF_KEYS
+    return isinstance(value, Mapping) and value.keys() >= _REF_KEYS and isinstance(value["size_bytes"], int)
 
 
 def artifacts_in(value: object) -> Iterator[Mapping[str, Any]]:

@@ -7,21 +7,27 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
+from maestro_cli._asking import Asking
 from maestro_cli._document import read_definition
 from maestro_cli._errors import BadUsage, CliError, DataFolderBusy, NothingToResume
 from maestro_cli._inputs import read_inputs
 from maestro_cli._interrupt import Interrupt
 from maestro_cli._kinds import step_kinds
 from maestro_cli._progress import Progress
+from maestro_cli._remarks import remarks_of_the_engine
 from maestro_cli._report import JsonReport, PersonReport, Report
 from maestro_cli._result import artifacts_in
+from maestro_cli._terminal import Terminal
+from maestro_cli._text import plain
 from maestro_workflow_engine import (
     ArtifactNotFound,
     EmbeddedBackend,
     EngineAlreadyRunning,
     EngineClosed,
     EngineError,
+    EnvironmentSecrets,
     InvalidInputs,
     SlowReader,
     StepKind,
@@ -30,9 +36,13 @@ from maestro_workflow_engine import (
     WorkflowSummary,
 )
 
+WAITING = 4
 INTERRUPTED = 130
 _DRAIN_S = 10.0
 _TICK_S = 0.5
+_ASK_NOTHING = frozenset({"http", "python", "shell", "sleep"})
+"""Kinds of steps that wait for nobody."""
+_UNFINISHED: Final = ("running", "paused", "cancelling")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +78,27 @@ def run(options: RunOptions) -> int:
 async def _run(
     options: RunOptions, kinds: Mapping[str, StepKind], definition: WorkflowDefinition, inputs: Mapping[str, object]
 ) -> int:
-    backend = EmbeddedBackend(_data_dir(options), kinds=kinds, resume="none", max_parallel=options.max_parallel)
+    backend = EmbeddedBackend(
+        _data_dir(options),
+        kinds=kinds,
+        resume="none",
+        max_parallel=options.max_parallel,
+        secrets=EnvironmentSecrets(),
+    )
     interrupt = Interrupt(backend, drain_s=_DRAIN_S)
+    follower = _Follower(backend, options, interrupt)
     try:
-        async with backend:
-            interrupt.listen()
-            return await _Follower(backend, options, interrupt).follow(definition, inputs)
+        with remarks_of_the_engine():
+            async with backend:
+                interrupt.listen()
+                return await follower.follow(definition, inputs)
     except EngineAlreadyRunning as error:
         raise DataFolderBusy(_busy(error)) from error
     except InvalidInputs as error:
         raise BadUsage(str(error)) from error
     except EngineError as error:
-        raise CliError(str(error)) from error
+        hint = f"\nThen go on with:\n    {options.resume_command}" if follower.has_begun else ""
+        raise CliError(f"{error}{hint}") from error
     finally:
         await interrupt.done()
 
@@ -91,6 +110,7 @@ class _Follower:
         self._backend = backend
         self._options = options
         self._interrupt = interrupt
+        self.has_begun = False
 
     async def follow(self, definition: WorkflowDefinition, inputs: Mapping[str, object]) -> int:
         """Follow to the end; returns the exit status."""
@@ -112,19 +132,22 @@ class _Follower:
                 labels={"file": os.fsencode(self._options.file.name).decode("utf-8", "replace")},
             )
             workflow_id = started.workflow_id
+        self.has_begun = True
         report = self._report(running, 0 if before is None else before.seq)
         try:
             self._introduce(report, definition, running, workflow_id, before, waiting)
             if before is not None:
-                await self._backend.resume(workflow_id)
-            return await self._watch(report, workflow_id)
+                await self._backend.take_up(workflow_id)
+                if before.status == "paused":
+                    await self._backend.resume(workflow_id)
+            return await self._watch(report, workflow_id, running)
         finally:
             report.close()
 
     async def _unfinished(self, name: str) -> WorkflowSummary | None:
         """The newest workflow of this name that has not ended."""
         found: list[WorkflowSummary] = []
-        for status in ("running", "cancelling"):
+        for status in _UNFINISHED:
             found += (await self._backend.list(name=name, status=status, limit=1)).items
         return max(found, key=lambda each: each.started_at, default=None)
 
@@ -155,11 +178,14 @@ class _Follower:
             "  Stopping: running steps may finish; Ctrl-C again stops at once."
         )
 
-    async def _watch(self, report: Report, workflow_id: str) -> int:
+    async def _watch(self, report: Report, workflow_id: str, definition: WorkflowDefinition) -> int:
         ticking = asyncio.create_task(_tick(report))
         ended_as = ""
         try:
-            ended_as = await self._pass_on(report, workflow_id)
+            ended_as, waits = await self._passed_on(report, workflow_id, definition)
+            if waits:
+                self._say_what_it_waits_for(report, waits)
+                return WAITING
             state = await self._backend.get(workflow_id)
             document = state.as_json()
             paths = await self._paths(document)
@@ -176,6 +202,41 @@ class _Follower:
             ticking.cancel()
         report.ended(document, paths)
         return _exit_status(state.status)
+
+    async def _passed_on(
+        self, report: Report, workflow_id: str, definition: WorkflowDefinition
+    ) -> tuple[str, Sequence[str]]:
+        """How it ended, or what it waits for that nobody gives it here."""
+        if definition.budget is None and _ASK_NOTHING.issuperset(step.kind for step in definition.steps.values()):
+            return await self._pass_on(report, workflow_id), ()
+        (first,) = await self._backend.events(workflow_id, limit=1)
+        watching = asyncio.create_task(self._pass_on(report, workflow_id))
+        asking = asyncio.create_task(Asking(self._backend, report, self._terminal(), workflow_id).run(first.position))
+        both: set[asyncio.Task[Any]] = {watching, asking}
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if watching.done():
+                return watching.result(), ()
+            return "", asking.result()
+        finally:
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+
+    def _terminal(self) -> Terminal | None:
+        """Somebody to ask, when this is a terminal."""
+        if self._options.as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            return None
+        return Terminal(sys.stdin, sys.stdout)
+
+    def _say_what_it_waits_for(self, report: Report, waits: Sequence[str]) -> None:
+        report.say("")
+        report.say("It can only go on once somebody answers:")
+        for each in waits:
+            report.say(f"    {plain(each)}")
+        report.say("Nothing is lost. To go on, on a terminal, where approvals are asked for:")
+        report.say(f"    {self._options.resume_command}")
+        report.say("or start the engine with `maestro up`, and answer with `maestro approve` or `maestro signal`.")
 
     async def _pass_on(self, report: Report, workflow_id: str) -> str:
         """Every event until the workflow ends, then how it ended; a slow terminal delays what is shown, no more."""

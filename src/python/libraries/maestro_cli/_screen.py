@@ -1,13 +1,13 @@
 """Draws rows: settled ones once, for good; on a terminal the others below them, in place."""
 
 import shutil
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TextIO
 
 from maestro_cli._progress import Progress, Row, Word
+from maestro_cli._text import duration_text, fitted, has_symbols, plain
 
 _SYMBOLS: Final[Mapping[Word, tuple[str, str, str]]] = {
     # word: (symbol, symbol where the encoding is poor, colour)
@@ -18,55 +18,11 @@ _SYMBOLS: Final[Mapping[Word, tuple[str, str, str]]] = {
     "running": ("●", "*", "36"),
     "retrying": ("↻", "~", "33"),
     "sleeping": ("◌", "z", "36"),
+    "asking": ("?", "?", "35"),
     "waiting": ("·", ".", "2"),
 }
 _LOG_COLUMNS = 120
 _HIDE_CURSOR, _SHOW_CURSOR, _CLEAR_BELOW = "\x1b[?25l", "\x1b[?25h", "\x1b[J"
-
-
-def duration_text(seconds: float | None) -> str:
-    """A span as people read it: `0.8 s`, `42 s`, `3 min 05 s`, `2 h 10 min`; empty for None."""
-    if seconds is None:
-        return ""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-
-
-def size_text(size_bytes: int) -> str:
-    """A size as people read it."""
-    size = float(size_bytes)
-    for unit in ("bytes", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"
-
-
-def plain(text: str) -> str:
-    """Text without control characters, so that what a step says cannot move the cursor or change colours."""
-    return "".join(" " if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") else char for char in text)
-
-
-def width_of(text: str) -> int:
-    """Columns that text takes on a terminal."""
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
-
-
-def fitted(text: str, columns: int) -> str:
-    """Text cut to so many columns, with an ellipsis when something is missing."""
-    if width_of(text) <= columns:
-        return text
-    while text and width_of(text) > columns - 1:
-        text = text[:-1]
-    return text.rstrip() + "…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +56,9 @@ class Look:
 def look_of(stream: TextIO, environment: Mapping[str, str], progress: Progress) -> Look:
     """What `stream` can show: colour on a terminal only, and never with NO_COLOR (no-color.org)."""
     rows = progress.rows.values()
-    encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "")
     return Look(
         colour=stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb",
-        symbols=encoding.startswith("utf"),
+        symbols=has_symbols(stream),
         id_columns=max((len(row.step) for row in rows), default=1),
         kind_columns=max((len(row.kind) for row in rows), default=1),
     )
@@ -117,10 +72,25 @@ class Screen:
         self._look = look
         self._in_place = in_place
         self._drawn = 0
+        self._held: list[str] | None = None
 
     def say(self, text: str = "") -> None:
         """Print a line for good, above whatever is drawn in place."""
-        self._write(self._erased() + text + "\n")
+        if self._held is not None:
+            self._held.append(text)
+        else:
+            self._write(self._erased() + text + "\n")
+
+    def hold(self) -> None:
+        """Leave the screen to somebody else until `release`; what is said meanwhile is kept."""
+        self.close()
+        self._held = []
+
+    def release(self) -> None:
+        """Print what was said meanwhile."""
+        held, self._held = self._held or [], None
+        for text in held:
+            self.say(text)
 
     def settle(self, row: Row, now: datetime) -> None:
         """Print a step for good."""
@@ -128,7 +98,7 @@ class Screen:
 
     def draw(self, progress: Progress, now: datetime) -> None:
         """Show what is under way, and how much there is to come."""
-        if not self._in_place:
+        if not self._in_place or self._held is not None:
             return
         columns, height = shutil.get_terminal_size()
         lines = _live_lines(self._look, progress, now, columns, max(3, height - 2))
@@ -164,7 +134,7 @@ def _live_lines(look: Look, progress: Progress, now: datetime, columns: int, hei
     count = len(progress.rows)
     summary = f"{progress.settled} of {count} step{'s' if count != 1 else ''}"
     summary += f" · {waiting} waiting" if waiting else ""
-    summary += " · cancelling" if progress.cancelling else ""
+    summary += " · cancelling" if progress.cancelling else " · paused" if progress.is_paused else ""
     return [*shown, look.paint("2", fitted(f"  {summary} · {duration_text(elapsed_s)}", columns))]
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from maestro_tools._errors import ServerUnavailable, UnknownSource
 from maestro_tools._open import open_source
-from maestro_tools._sources import parse_sources
+from maestro_tools._source_reader import parse_sources
 from maestro_tools._tools import Tool, ToolResult, ToolSource
 
 

@@ -6,7 +6,10 @@ ToolsError                 tools
 ├── UnknownTool            tools.unknown-tool           the source has no tool of that name
 ├── InvalidArguments       tools.invalid-arguments      refused before the call, by the tool's input schema
 ├── ToolFailed             tools.tool-failed            the tool ran and says that it failed
-│   └── InputRequired      tools.input-required         the tool asks a person, which is not supported here
+│   ├── InputRequired      tools.input-required         the tool asks a person, and cannot be given an answer
+│   └── SecretAsked        tools.secret-asked           the tool asks a person for a secret, in a form
+├── TaskLost               tools.task-lost              the server no longer knows the task that it made (retryable)
+├── ToolDrifted            tools.tool-drifted           the tool is not the one that was pinned
 ├── ToolTimedOut           tools.tool-timed-out         no answer in time (retryable; the tool may have run)
 ├── ResultTooLarge         tools.result-too-large       the answer is larger than `max_result_bytes`
 ├── ServerMisbehaved       tools.server-misbehaved      the server breaks its protocol or its own schema
@@ -112,9 +115,28 @@ class ToolFailed(ToolsError):
 
 
 class InputRequired(ToolFailed):
-    """The tool asks for an answer from a person (elicitation) and got none."""
+    """The tool asks a person (elicitation) and got no answer: nobody can be asked here, or it asks without end."""
 
     code = "tools.input-required"
+
+
+class SecretAsked(ToolFailed):
+    """The tool asks for a password or the like in a form, where it would be kept in plain sight. Nobody was asked."""
+
+    code = "tools.secret-asked"
+
+
+class TaskLost(ToolsError):
+    """The server made a task of the call and knows it no longer, or never ended it: only another call can help."""
+
+    code = "tools.task-lost"
+    retryable = True
+
+
+class ToolDrifted(ToolsError):
+    """The source declares another tool than was pinned, or one that was never pinned; it was not called."""
+
+    code = "tools.tool-drifted"
 
 
 class ToolTimedOut(ToolsError):

@@ -1,58 +1,52 @@
-"""The step kinds `mcp` and `utcp`: they fit the engine by shape, and know nothing of it."""
+"""What the step kinds share: they check their steps, share connections, and fit the engine by shape alone."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
 
 from maestro_tools._errors import InvalidArguments, InvalidSource, ServerUnavailable, UnknownSource, did_you_mean
 from maestro_tools._open import open_source
-from maestro_tools._sources import McpCommand, McpUrl, Source, Utcp, parse_source, timeout_problem
+from maestro_tools._source_reader import parse_source, timeout_problem
+from maestro_tools._sources import Source
 from maestro_tools._tools import ToolSource, canonical_json
+from maestro_tools._waits import Call
 
 _IDLE_S = 300.0
 _MOST_IDLE = 64
 
 
-class Call(Protocol):
-    """What a kind needs to know of one attempt at a step."""
-
-    @property
-    def idempotency_key(self) -> str: ...
-    @property
-    def arguments(self) -> Mapping[str, Any]: ...
-    @property
-    def tools(self) -> Mapping[str, Any]: ...
-    @property
-    def timeout_s(self) -> float | None: ...
-    @property
-    def base_dir(self) -> Path: ...
-
-
 @dataclass(slots=True)
-class _Shared:
-    """A connection, and how many steps are using it."""
+class Shared:
+    """A connection, and how many steps are using it; one that `is_taken` is left to the step that took it."""
 
     connection: ToolSource
+    key: str
     users: int = 0
+    is_taken: bool = False
 
 
 class ToolKind:
-    """Runs `with: {server: NAME, tool: NAME, arguments: {…}, timeout_s: …}` (`source:` for utcp) as one tool call.
+    """Runs `with: {server: NAME, tool: NAME, arguments: {…}, timeout_s: …}` (`source:` for utcp and openapi).
 
     Steps whose source has the same name, configuration and folder share one connection. One that was not used for
     five minutes is closed, as is the one least recently used when more than 64 stand idle; `close` closes all.
     """
 
-    def __init__(self, *, key: str, kinds: tuple[type[Source], ...], idle_s: float = _IDLE_S) -> None:
+    def __init__(
+        self, *, key: str, kinds: tuple[type[Source], ...], idle_s: float = _IDLE_S, may_ask: bool = False
+    ) -> None:
         self._key = key
         self._kinds = kinds
         self._idle_s = idle_s
+        self._may_ask = may_ask
         # The least recently used first.
-        self._open: dict[str, _Shared] = {}
+        self._open: dict[tuple[str, int], Shared] = {}
+        # Sources over whose connections calls go one at a time: see `ask_alone`.
+        self._alone: set[str] = set()
         self._opening = asyncio.Lock()
         self._closed = False
 
@@ -79,19 +73,37 @@ class ToolKind:
 
     async def run(self, call: Call) -> object:
         """Make the call; the step's output is the value of the result. Raises a ToolsError."""
-        if problems := [f"with{path} {message}" for path, message in self.check(call.arguments, call.tools)]:
-            raise InvalidArguments("; ".join(problems))
-        shared = await self._borrow(call.arguments[self._key], call)
-        try:
+        self.refuse_wrong(call)
+        async with self.borrowed(call) as shared:
             result = await shared.connection.call_tool(
                 call.arguments["tool"],
                 call.arguments.get("arguments", {}),
                 timeout_s=call.arguments.get("timeout_s", call.timeout_s),
                 idempotency_key=call.idempotency_key,
             )
+        return result.value
+
+    def refuse_wrong(self, call: Call) -> None:
+        """Raises InvalidArguments with every problem of a step whose expressions are known now."""
+        if problems := [f"with{path} {message}" for path, message in self.check(call.arguments, call.tools)]:
+            raise InvalidArguments("; ".join(problems))
+
+    @asynccontextmanager
+    async def borrowed(self, call: Call) -> AsyncIterator[Shared]:
+        """A connection to the source of a step."""
+        shared = await self._borrow(call.arguments[self._key], call)
+        try:
+            yield shared
         finally:
             shared.users -= 1
-        return result.value
+            shared.is_taken = False
+
+    def ask_alone(self, shared: Shared) -> None:
+        """From now on, calls to this source go one at a time over each connection, of which there are then several.
+
+        For servers that ask in the middle of a call without saying which call it is.
+        """
+        self._alone.add(shared.key)
 
     async def close(self) -> None:
         """Close every connection; no process is left."""
@@ -100,24 +112,30 @@ class ToolKind:
             await asyncio.gather(*(shared.connection.close() for shared in self._open.values()))
             self._open.clear()
 
-    async def _borrow(self, name: str, call: Call) -> _Shared:
+    async def _borrow(self, name: str, call: Call) -> Shared:
         key = canonical_json([name, call.tools[name], str(call.base_dir)])
         async with self._opening:
             if self._closed:
                 raise ServerUnavailable("the step kind is closed", retryable=False)
-            shared = self._open.pop(key, None) or await self._new(name, call)
-            self._open[key] = shared
+            place = next((key, number) for number in itertools.count() if self._is_free((key, number)))
+            shared = self._open.pop(place, None) or await self._new(name, key, call)
+            self._open[place] = shared
             shared.users += 1
             return shared
 
-    async def _new(self, name: str, call: Call) -> _Shared:
+    def _is_free(self, place: tuple[str, int]) -> bool:
+        shared = self._open.get(place)
+        return shared is None or not (shared.is_taken or (shared.users > 0 and place[0] in self._alone))
+
+    async def _new(self, name: str, key: str, call: Call) -> Shared:
         source = parse_source(name, call.tools[name])
         if source is None:
             raise UnknownSource(name, call.tools)
-        idle = [key for key, shared in self._open.items() if shared.users == 0]
-        for key in idle[: max(0, len(idle) - _MOST_IDLE + 1)]:
-            await self._open.pop(key).connection.close()
-        return _Shared(await open_source(name, source, call.base_dir.absolute(), idle_s=self._idle_s))
+        idle = [place for place, shared in self._open.items() if shared.users == 0]
+        for place in idle[: max(0, len(idle) - _MOST_IDLE + 1)]:
+            await self._open.pop(place).connection.close()
+        base_dir = call.base_dir.absolute()
+        return Shared(await open_source(name, source, base_dir, idle_s=self._idle_s, may_ask=self._may_ask), key)
 
     def _source_problems(self, name: str, tools: Mapping[str, object]) -> Iterator[str]:
         if name not in tools:
@@ -131,14 +149,6 @@ class ToolKind:
             return
         if source is not None and not isinstance(source, self._kinds):
             yield f"names the source {name!r}, which is of another kind"
-
-
-def tool_step_kinds() -> dict[str, ToolKind]:
-    """The step kinds of this package by name: `mcp` and `utcp`."""
-    return {
-        "mcp": ToolKind(key="server", kinds=(McpCommand, McpUrl)),
-        "utcp": ToolKind(key="source", kinds=(Utcp,)),
-    }
 
 
 def _unknown_yet(value: object) -> bool:

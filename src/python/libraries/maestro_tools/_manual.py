@@ -22,6 +22,7 @@ from utcp_http import HttpCallTemplate  # type: ignore[import-untyped]  # likewi
 
 from maestro_tools._environment import SAFE_VARIABLES, passed, substitute
 from maestro_tools._errors import InvalidSource, Problem, did_you_mean
+from maestro_tools._inside import inside
 from maestro_tools._schemas import Contract
 from maestro_tools._sources import Utcp
 from maestro_tools._tools import Tool, canonical_json
@@ -68,17 +69,6 @@ def load_manual(name: str, source: Utcp, base_dir: Path) -> dict[str, Entry]:
     if reading.problems:
         raise InvalidSource(reading.problems)
     return dict(sorted(entries.items()))
-
-
-def inside(base_dir: Path, path: str) -> Path:
-    """A path below `base_dir`, links followed. Raises ValueError when it leads out of there, or is no plain file."""
-    root = base_dir.resolve()
-    found = (root / path).resolve()
-    if not found.is_relative_to(root):
-        raise ValueError(f"{path!r} leads out of the folder {str(root)!r}")
-    if not found.is_file():
-        raise ValueError(f"there is no file {path!r} in {str(root)!r}")
-    return found
 
 
 def _read(path: str, base_dir: Path, place: str) -> Mapping[str, Any]:

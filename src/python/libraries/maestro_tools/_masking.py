@@ -1,6 +1,7 @@
 """Text that came from a tool, made fit to show: no secret in it, and never more than a bound."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 _SHORTEST_SECRET = 4
 _MASK = "***"
@@ -24,6 +25,16 @@ class Masker:
         for secret in self._secrets:
             text = text.replace(secret, _MASK)
         return text
+
+    def mask_all(self, value: Any) -> Any:
+        """Nested data with every string masked; keys stay."""
+        if isinstance(value, str):
+            return self.mask(value)
+        if isinstance(value, Mapping):
+            return {key: self.mask_all(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.mask_all(item) for item in value]
+        return value
 
     def excerpt(self, text: str, limit: int = 2000) -> str:
         """The text masked, trimmed, and cut to `limit` characters."""

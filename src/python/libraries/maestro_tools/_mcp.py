@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import anyio
@@ -14,8 +17,10 @@ from mcp.client.session import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import ValidationError
 
+from maestro_tools._desk import Desk
 from maestro_tools._environment import child_environment, find_program, passed, substitute
 from maestro_tools._errors import (
+    InputRequired,
     InvalidSource,
     Problem,
     ServerMisbehaved,
@@ -26,27 +31,49 @@ from maestro_tools._errors import (
 )
 from maestro_tools._http import EXCHANGE, BoundedClient, Exchange
 from maestro_tools._masking import Masker, Tail
-from maestro_tools._mcp_link import McpLink, broken_exchange, open_session
-from maestro_tools._owner import Owner, limit
-from maestro_tools._process import Process, spawn
-from maestro_tools._sources import McpCommand, McpUrl, header_problem
+from maestro_tools._mcp_link import McpLink, Outcome, Turn, broken_exchange
+from maestro_tools._mcp_session import open_session
+from maestro_tools._owner import Limit, Owner, limit
+from maestro_tools._pins import Guard
+from maestro_tools._process import Process, spawn, within
+from maestro_tools._questions import Ask, Asked, Question
+from maestro_tools._source_reader import header_problem
+from maestro_tools._sources import McpCommand, McpUrl
 from maestro_tools._stdio import StdioChannel
+from maestro_tools._tasks import TaskState, poll_delay_s
 from maestro_tools._tools import Tool, ToolResult
+
+T = TypeVar("T")
 
 # What the SDK raises while it opens a session; a group comes from the tasks of a transport.
 _FAILURES = (MCPError, ValidationError, RuntimeError, ExceptionGroup, anyio.ClosedResourceError)
 
+_log = logging.getLogger("maestro_tools")
+
 _ASK, _OLD = "auto", "legacy"
 _SECRET_WORD = 8
+_GOODBYE_S = 2.0
 
 
 class McpConnection:
     """A ToolSource over one MCP server; connects on first use, and again after a loss."""
 
-    def __init__(self, name: str, source: McpCommand | McpUrl, base_dir: Path, *, idle_s: float | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        source: McpCommand | McpUrl,
+        base_dir: Path,
+        *,
+        idle_s: float | None = None,
+        guard: Guard | None = None,
+        may_ask: bool = False,
+    ) -> None:
+        """With `may_ask`, servers are told that they can put questions to a person, and `begin` is used for calls."""
         self._name = name
         self._source = source
         self._base_dir = base_dir
+        self._guard = guard
+        self._may_ask = may_ask
         # The protocol's era: asked for until the server is known to be of the old one, which may not bear the question.
         self._mode = _ASK
         open_link = self._open_command if isinstance(source, McpCommand) else self._open_url
@@ -54,14 +81,11 @@ class McpConnection:
 
     async def list_tools(self) -> tuple[Tool, ...]:
         """Every tool, ordered by name; asks the server each time."""
-        limits = self._source.limits
 
         async def work(link: McpLink) -> tuple[Tool, ...]:
-            async with limit(limits.call_timeout_s, f"{self._name}: listing tools"):
-                contracts = await link.contracts()
-            return tuple(contract.tool for contract in contracts.values())
+            return tuple(contract.tool for contract in (await link.contracts()).values())
 
-        return await self._owner.run(work)
+        return await self._bounded("listing tools", work)
 
     async def call_tool(
         self,
@@ -71,21 +95,38 @@ class McpConnection:
         timeout_s: float | None = None,
         idempotency_key: str | None = None,
     ) -> ToolResult:
-        """Call one tool.
+        """Call one tool, and wait for it if the server makes a task of the call.
 
         `timeout_s` bounds everything, connecting included; without it, connecting and calling have a limit each.
         """
+        began = asyncio.get_running_loop().time()
+        label = f"{self._name}.{tool}"
+        outcome = await self.begin(tool, arguments, Turn(idempotency_key=idempotency_key), timeout_s=timeout_s)
+        if isinstance(outcome, ToolResult):
+            return outcome
+        if isinstance(outcome, Asked):
+            raise InputRequired(f"{label} asks for input: nobody can be asked here")
+        left_s = timeout_s and max(0.0, began + timeout_s - asyncio.get_running_loop().time())
+        async with limit(self._source.limits.call_timeout_s if left_s is None else left_s, label):
+            return await self._follow(tool, outcome, began)
 
-        async def work(link: McpLink) -> ToolResult:
-            async with limit(timeout_s or self._source.limits.call_timeout_s, f"{self._name}.{tool}"):
-                contract = await link.contract(tool)
+    async def begin(
+        self, tool: str, arguments: Mapping[str, object], turn: Turn, *, timeout_s: float | None = None
+    ) -> Outcome:
+        """Call one tool, and come back with whatever the server answers first. No time passes while `turn.ask` asks."""
+
+        async def work(link: McpLink) -> Outcome:
+            async with limit(timeout_s or self._source.limits.call_timeout_s, f"{self._name}.{tool}") as inner:
+                contract = await link.contract(tool, anew=self._guard is not None and self._guard.is_on)
                 if contract is None:
                     raise UnknownTool(self._name, tool, link.known())
+                if self._guard is not None:
+                    self._guard.check(contract.tool)
                 contract.check_arguments(arguments)
-                return await link.call(contract, arguments, idempotency_key)
+                return await link.call(contract, arguments, replace(turn, ask=_stopping(turn.ask, inner, outer)))
 
         try:
-            async with limit(timeout_s, f"{self._name}.{tool}"):
+            async with limit(timeout_s, f"{self._name}.{tool}") as outer:
                 return await self._owner.run(work)
         except ToolTimedOut:
             if isinstance(self._source, McpCommand):
@@ -93,9 +134,55 @@ class McpConnection:
                 self._owner.check(McpLink.prove_alive)
             raise
 
+    async def task(self, tool: str, task: str) -> TaskState:
+        """How a task stands that a call has become, whichever connection the call was made over."""
+        return await self._bounded(f"asking about a task of {tool}", lambda link: link.task(tool, task))
+
+    async def answer_task(self, tool: str, task: str, responses: Mapping[str, object]) -> None:
+        """Give a task the answers to what it asked."""
+        await self._bounded(f"answering a task of {tool}", lambda link: link.answer_task(tool, task, responses))
+
+    async def cancel_task(self, tool: str, task: str) -> None:
+        """Ask the server to end a task."""
+        await self._bounded(f"cancelling a task of {tool}", lambda link: link.cancel_task(tool, task))
+
+    async def end_task(self, tool: str, state: TaskState) -> ToolResult:
+        """The result of a task that has ended. Raises what its failure means."""
+        return await self._bounded(f"the result of {tool}", lambda link: link.task_result(tool, state))
+
     async def close(self) -> None:
         """Close the connection and stop the server's process; bounded."""
         await self._owner.close()
+
+    async def _bounded(self, what: str, work: Callable[[McpLink], Awaitable[T]]) -> T:
+        async def bounded(link: McpLink) -> T:
+            async with limit(self._source.limits.call_timeout_s, f"{self._name}: {what}"):
+                return await work(link)
+
+        return await self._owner.run(bounded)
+
+    async def _follow(self, tool: str, state: TaskState, began: float) -> ToolResult:
+        """Wait for the end of a task; when that is cut short, the server is told."""
+        try:
+            while not state.is_over:
+                if state.questions:
+                    raise InputRequired(f"{self._name}.{tool} asks for input: nobody can be asked here")
+                age_s = asyncio.get_running_loop().time() - began
+                await asyncio.sleep(poll_delay_s(state.poll_s, age_s))
+                state = await self.task(tool, state.id)
+        except (asyncio.CancelledError, InputRequired):
+            await self.give_up_task(tool, state.id)
+            raise
+        if state.status == "completed" and state.result is None:
+            state = await self.task(tool, state.id)
+        return await self.end_task(tool, state)
+
+    async def give_up_task(self, tool: str, task: str) -> None:
+        """Ask the server to end a task that nobody waits for any more; it is only told, and that in bounded time."""
+        try:
+            await within(_GOODBYE_S, self.cancel_task(tool, task))
+        except ToolsError as error:
+            _log.warning("%s.%s: task %r could not be cancelled: %s", self._name, tool, task, error)
 
     @asynccontextmanager
     async def _open_command(self) -> AsyncIterator[McpLink]:
@@ -131,11 +218,11 @@ class McpConnection:
         process = await spawn(argv, env=environment, cwd=cwd, stderr=Tail(masker), with_stdin=True)
         stack.push_async_callback(process.stop)
         channel = StdioChannel(self._name, process, max_message_bytes=source.limits.max_result_bytes, masker=masker)
-        lost, changed = asyncio.Event(), asyncio.Event()
+        lost, changed, desk = asyncio.Event(), asyncio.Event(), Desk(masker)
         transport = channel.streams(lost)
         try:
             async with limit(source.limits.startup_timeout_s, f"{self._name}: starting"):
-                session = await stack.enter_async_context(open_session(transport, mode, changed))
+                session = await stack.enter_async_context(open_session(transport, mode, changed, self._shown(desk)))
         except ToolTimedOut:
             raise self._silent(channel, process) from None
         except _FAILURES as error:
@@ -145,7 +232,10 @@ class McpConnection:
             # The words of the server, which may hold secrets, are no part of the traceback.
             raise channel.fault or _no_session(self._name, masker, error) from None
         self._learn(session)
-        return McpLink(self._name, session, masker, lost=lost, changed=changed, explain=lambda: channel.fault)
+        return McpLink(self._name, session, masker, desk, lost=lost, changed=changed, explain=lambda: channel.fault)
+
+    def _shown(self, desk: Desk) -> Desk | None:
+        return desk if self._may_ask else None
 
     def _learn(self, session: ClientSession) -> None:
         self._mode = _ASK if session.discover_result is not None else _OLD
@@ -171,7 +261,7 @@ class McpConnection:
         limits = source.limits
         exchange = Exchange()
         EXCHANGE.set(exchange)
-        changed = asyncio.Event()
+        changed, desk = asyncio.Event(), Desk(masker)
         async with (
             BoundedClient(headers=headers, max_result_bytes=limits.max_result_bytes) as client,
             AsyncExitStack() as stack,
@@ -181,7 +271,9 @@ class McpConnection:
             )
             try:
                 async with limit(limits.startup_timeout_s, f"{self._name}: connecting"):
-                    session = await stack.enter_async_context(open_session(transport, self._mode, changed))
+                    session = await stack.enter_async_context(
+                        open_session(transport, self._mode, changed, self._shown(desk))
+                    )
             except ToolTimedOut as error:
                 self._mode = _ASK
                 raise ServerUnavailable(str(error)) from error
@@ -192,7 +284,7 @@ class McpConnection:
             self._learn(session)
             lost = asyncio.Event()
             try:
-                yield McpLink(self._name, session, masker, lost=lost, changed=changed, explain=lambda: None)
+                yield McpLink(self._name, session, masker, desk, lost=lost, changed=changed, explain=lambda: None)
             finally:
                 lost.set()
 
@@ -207,6 +299,23 @@ class McpConnection:
         if problems := [Problem(f"{place}/{name}", problem) for name, problem in found if problem]:
             raise InvalidSource(problems)
         return headers
+
+
+def _stopping(ask: Ask | None, *limits: Limit) -> Ask | None:
+    """Asks as before; the limits stand still meanwhile, and give the whole time again after it."""
+    if ask is None:
+        return None
+
+    async def asking(question: Question) -> dict[str, object]:
+        for bound in limits:
+            bound.stop()
+        try:
+            return await ask(question)
+        finally:
+            for bound in limits:
+                bound.start()
+
+    return asking
 
 
 class _Died(Exception):

@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from importlib import metadata
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import anyio
 import mcp.types as types
-from mcp import Client, MCPError
+from mcp import MCPError
 from mcp.client.session import ClientSession
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
+from maestro_tools._desk import Desk
 from maestro_tools._errors import (
     InputRequired,
     ResultTooLarge,
     ServerMisbehaved,
     ServerUnavailable,
+    TaskLost,
     ToolFailed,
     ToolsError,
 )
 from maestro_tools._http import EXCHANGE, Exchange
 from maestro_tools._masking import Masker
+from maestro_tools._mcp_session import CreateTask, RawResult, TaskRequest
+from maestro_tools._questions import Ask, Asked, Question, read_question
 from maestro_tools._schemas import Contract
 from maestro_tools._stdio import TOO_LARGE_CODE
-from maestro_tools._tools import Tool, ToolResult
+from maestro_tools._tasks import TaskState, read_questions, read_task
+from maestro_tools._tools import Tool, ToolResult, canonical_json
 
-if TYPE_CHECKING:
-    from mcp.client._transport import TransportStreams
+Outcome = ToolResult | Asked | TaskState
+"""How a call came back: with its result, with questions, or as a task that goes on by itself."""
 
 IDEMPOTENCY_KEY_META = "maestro/idempotency-key"
 
@@ -40,7 +44,21 @@ _ALIVE_S = 5.0
 _SDK_STREAM_ENDED = "SSE stream "
 _REFUSALS = (401, 403)
 _STATUSES_WITHOUT_MESSAGE = (*_REFUSALS, 429, 502, 503, 504)
-_WANTS_A_PERSON = (types.MISSING_REQUIRED_CLIENT_CAPABILITY, types.URL_ELICITATION_REQUIRED)
+_LARGEST_STATE_BYTES = 24 * 1024
+_MOST_ADDRESSES = 16
+# What the SDK raises when a request gets no answer that it takes.
+_FAILURES = (MCPError, ValidationError, RuntimeError, anyio.ClosedResourceError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What goes with a call beside its arguments: its key, the answers to earlier questions, and who can be asked."""
+
+    idempotency_key: str | None = None
+    responses: Mapping[str, Any] | None = None
+    state: str | None = None
+    ask: Ask | None = None
+    on_crowd: Callable[[], None] = lambda: None
 
 
 class McpLink:
@@ -55,6 +73,7 @@ class McpLink:
         name: str,
         session: ClientSession,
         masker: Masker,
+        desk: Desk,
         *,
         lost: asyncio.Event,
         changed: asyncio.Event,
@@ -65,10 +84,12 @@ class McpLink:
         self._name = name
         self._session = session
         self._masker = masker
+        self._desk = desk
         self._changed = changed
         self._explain = explain
         self._fault: ToolsError | None = None
         self._contracts: dict[str, Contract] | None = None
+        self._as_tasks: set[str] = set()
 
     def loss(self) -> ToolsError:
         """Why the connection was lost, naming the server."""
@@ -90,13 +111,13 @@ class McpLink:
         while True:
             try:
                 page = await self._session.list_tools(params=types.PaginatedRequestParams(cursor=cursor))
-            except (MCPError, ValidationError, RuntimeError, anyio.ClosedResourceError) as error:
+            except _FAILURES as error:
                 self._fail(error, exchange)
             self.answered = True
             for item in page.tools:
                 if item.name in found:
                     raise ServerMisbehaved(f"{self._name} lists the tool {item.name!r} twice")
-                found[item.name] = Contract(_tool(self._name, item))
+                found[item.name] = Contract(self._tool(item))
             cursor = page.next_cursor
             if cursor is None:
                 break
@@ -106,10 +127,10 @@ class McpLink:
         self._contracts = dict(sorted(found.items()))
         return self._contracts
 
-    async def contract(self, tool: str) -> Contract | None:
-        """One tool; the list is fetched when it is not known, or the server said that it changed."""
+    async def contract(self, tool: str, *, anew: bool = False) -> Contract | None:
+        """One tool; the list is fetched when it is not known, the server said that it changed, or `anew`."""
         known = self._contracts
-        if known is None or tool not in known or self._changed.is_set():
+        if known is None or tool not in known or self._changed.is_set() or anew:
             known = await self.contracts()
         return known.get(tool)
 
@@ -117,19 +138,66 @@ class McpLink:
         """Names of the tools as last listed."""
         return tuple(self._contracts or ())
 
-    async def call(self, contract: Contract, arguments: Mapping[str, Any], idempotency_key: str | None) -> ToolResult:
+    async def call(self, contract: Contract, arguments: Mapping[str, Any], turn: Turn) -> Outcome:
         """Call one tool. Raises what the failure means."""
-        meta: types.RequestParamsMeta | None = None
-        if idempotency_key is not None:
-            meta = {IDEMPOTENCY_KEY_META: idempotency_key}  # type: ignore[assignment]  # the spec leaves it open
+        label = f"{self._name}.{contract.tool.name}"
+        if contract.tool.name in self._as_tasks:
+            raise ToolFailed(
+                f"{label} runs only as a task as the protocol of 2025-11-25 had it, which is not supported"
+            )
         exchange = Exchange()
         EXCHANGE.set(exchange)
-        try:
-            answer = await self._send(contract.tool.name, arguments, meta)
-        except (MCPError, ValidationError, RuntimeError, anyio.ClosedResourceError) as error:
-            self._fail(error, exchange)
+        with self._desk.calling(label, turn.ask, turn.on_crowd) as caller:
+            try:
+                answer = await self._send(contract.tool.name, arguments, turn)
+            except _FAILURES as error:
+                if isinstance(error, MCPError) and error.code == types.URL_ELICITATION_REQUIRED:
+                    return self._asked_by_error(label, error)
+                if isinstance(error, MCPError) and caller.fault is not None and not self.lost.is_set():
+                    raise caller.fault from None
+                self._fail(error, exchange)
         self.answered = True
-        return self._result(contract, answer)
+        if isinstance(answer, types.InputRequiredResult):
+            return self._asked(label, answer)
+        if isinstance(answer, CreateTask):
+            return read_task(label, answer.wire)
+        assert isinstance(answer, types.CallToolResult), "the session is given no other claim"
+        if answer.is_error and caller.fault is not None:
+            raise caller.fault
+        return self._result(label, answer)
+
+    async def task(self, tool: str, task: str) -> TaskState:
+        """How a task stands."""
+        label = f"{self._name}.{tool}"
+        raw = await self._about_task(label, "tasks/get", {"taskId": task})
+        shown: dict[str, Any] = {
+            key: self._masker.mask_all(raw[key]) for key in ("inputRequests", "statusMessage") if key in raw
+        }
+        return read_task(label, {**raw, **shown}, task)
+
+    async def answer_task(self, tool: str, task: str, responses: Mapping[str, Any]) -> None:
+        """Give a task the answers to what it asked, by the keys of its questions; giving them twice does no harm."""
+        await self._about_task(f"{self._name}.{tool}", "tasks/update", {"taskId": task, "inputResponses": responses})
+
+    async def cancel_task(self, tool: str, task: str) -> None:
+        """Ask the server to end a task; it says only that it heard."""
+        await self._about_task(f"{self._name}.{tool}", "tasks/cancel", {"taskId": task})
+
+    async def task_result(self, tool: str, state: TaskState) -> ToolResult:
+        """The result of a task that has ended, held against what its tool declares now, if it still is there."""
+        label = f"{self._name}.{tool}"
+        if state.result is None:
+            raise ToolFailed(f"{label}: {self._masker.excerpt(state.failure)}")
+        try:
+            answer = types.CallToolResult.model_validate(state.result, by_name=False)
+        except ValidationError as error:
+            said = self._masker.excerpt(str(error))
+            raise ServerMisbehaved(f"{label} ended its task with what is no result: {said}") from None
+        result = self._result(label, answer)
+        contract = await self.contract(tool)
+        if contract is not None and contract.tool.output_schema:
+            contract.check_output(answer.structured_content)
+        return result
 
     async def prove_alive(self) -> None:
         """Give the connection up if the server does not answer even the simplest question."""
@@ -145,12 +213,35 @@ class McpLink:
         except TimeoutError:
             self.lose(ServerUnavailable(f"{self._name} hangs: it was stopped"))
 
-    async def _send(
-        self, tool: str, arguments: Mapping[str, Any], meta: types.RequestParamsMeta | None
-    ) -> types.CallToolResult | types.InputRequiredResult:
+    def _tool(self, item: types.Tool) -> Tool:
+        notes = item.annotations.model_dump(by_alias=True, mode="json", exclude_none=True) if item.annotations else {}
+        tool = Tool(self._name, item.name, item.description or "", item.input_schema, item.output_schema, notes)
+        try:
+            canonical_json(tool.definition).encode()
+        except (ValueError, RecursionError):
+            raise ServerMisbehaved(f"{self._name} declares the tool {item.name!r} with what is no JSON") from None
+        if item.execution is not None and item.execution.task_support == "required" and not self._is_modern:
+            self._as_tasks.add(item.name)
+        return tool
+
+    async def _send(self, tool: str, arguments: Mapping[str, Any], turn: Turn) -> types.Result:
+        meta: types.RequestParamsMeta | None = None
+        if turn.idempotency_key is not None:
+            meta = {IDEMPOTENCY_KEY_META: turn.idempotency_key}  # type: ignore[assignment]  # the spec leaves it open
+        responses = None
+        if turn.responses is not None and self._is_modern:
+            responses = {key: types.ElicitResult.model_validate(given) for key, given in turn.responses.items()}
         for resend in (True, False):
             try:
-                return await self._session.call_tool(tool, dict(arguments), meta=meta, allow_input_required=True)
+                return await self._session.call_tool(
+                    tool,
+                    dict(arguments),
+                    input_responses=responses,  # type: ignore[arg-type]  # one arm of its union: mappings are invariant
+                    request_state=turn.state,
+                    meta=meta,
+                    allow_input_required=True,
+                    allow_claimed=True,
+                )
             except MCPError as error:
                 # The tool's schema changed since it was listed, and with it the headers that its arguments go into.
                 if error.code != types.HEADER_MISMATCH or not resend:
@@ -158,14 +249,45 @@ class McpLink:
                 await self.contracts()
         raise AssertionError("unreachable: the second round returns or raises")
 
-    def _result(self, contract: Contract, answer: types.CallToolResult | types.InputRequiredResult) -> ToolResult:
-        label = f"{contract.tool.source}.{contract.tool.name}"
-        if isinstance(answer, types.InputRequiredResult):
-            asked = sorted(str(request.method) for request in (answer.input_requests or {}).values())
-            raise InputRequired(
-                f"{label} asks for input ({', '.join(asked) or 'more rounds'}): a tool that asks a person while it "
-                "runs is not supported"
-            )
+    @property
+    def _is_modern(self) -> bool:
+        return self._session.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+    async def _about_task(self, label: str, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        exchange = Exchange()
+        EXCHANGE.set(exchange)
+        try:
+            answer = await self._session.send_request(TaskRequest(method=method, params=params), RawResult)
+        except _FAILURES as error:
+            if isinstance(error, MCPError) and error.code == types.INVALID_PARAMS:
+                said = self._masker.excerpt(error.error.message)
+                raise TaskLost(
+                    f"{label}: the server does not know task {params['taskId']!r} any more: {said}"
+                ) from None
+            self._fail(error, exchange)
+        self.answered = True
+        return answer.wire
+
+    def _asked(self, label: str, answer: types.InputRequiredResult) -> Asked:
+        state = answer.request_state
+        if state is not None and len(state.encode()) > _LARGEST_STATE_BYTES:
+            raise ServerMisbehaved(f"{label} asks with a requestState larger than {_LARGEST_STATE_BYTES} bytes")
+        requests = answer.model_dump(by_alias=True, mode="json", exclude_none=True).get("inputRequests")
+        return Asked(read_questions(label, self._masker.mask_all(requests)), state)
+
+    def _asked_by_error(self, label: str, error: MCPError) -> Asked:
+        """The questions of an older server that refuses a call until somebody was at an address."""
+        data = error.error.data
+        asked = data.get("elicitations") if isinstance(data, Mapping) else None
+        if not isinstance(asked, list) or not 0 < len(asked) <= _MOST_ADDRESSES:
+            raise ServerMisbehaved(f"{label} sends a person to no address, or to more than {_MOST_ADDRESSES}") from None
+        questions: list[Question] = []
+        for index, item in enumerate(asked):
+            given = {**item, "mode": "url"} if isinstance(item, Mapping) else item
+            questions.append(read_question(label, str(index), self._masker.mask_all(given)))
+        return Asked(tuple(questions), is_error=True)
+
+    def _result(self, label: str, answer: types.CallToolResult) -> ToolResult:
         content = tuple(block.model_dump(by_alias=True, mode="json", exclude_none=True) for block in answer.content)
         result = ToolResult(_value(answer.structured_content, content), content, answer.is_error)
         if answer.is_error:
@@ -199,8 +321,8 @@ class McpLink:
         if error.code == types.CONNECTION_CLOSED and error.error.message.startswith(_SDK_STREAM_ENDED):
             return ServerUnavailable(f"{self._name} broke off: {said}")
         self.answered = True
-        if error.code in _WANTS_A_PERSON:
-            return InputRequired(f"{self._name} asks for input, which is not supported: {said}")
+        if error.code == types.MISSING_REQUIRED_CLIENT_CAPABILITY:
+            return InputRequired(f"{self._name} asks for input, or for more than it can be given here: {said}")
         return ToolFailed(f"{self._name} answered with error {error.code}: {said}")
 
 
@@ -217,40 +339,6 @@ def broken_exchange(name: str, exchange: Exchange, masker: Masker) -> ServerUnav
             retry_after_s=exchange.retry_after_s,
         )
     return None
-
-
-@asynccontextmanager
-async def open_session(
-    transport: AbstractAsyncContextManager[TransportStreams], mode: str, changed: asyncio.Event
-) -> AsyncIterator[ClientSession]:
-    """Negotiate an era over a transport (`auto`, or `legacy` at once), and hold the session."""
-
-    async def notice(message: types.ServerNotification | Exception) -> None:
-        if isinstance(message, types.ToolListChangedNotification):
-            changed.set()
-
-    client = Client(
-        transport,
-        mode=mode,
-        message_handler=notice,
-        client_info=types.Implementation(name="maestro-tools", version=_own_version()),
-        cache=None,
-    )
-    async with client:
-        yield client.session
-
-
-def _own_version() -> str:
-    try:
-        return metadata.version("maestro-tools")
-    except metadata.PackageNotFoundError:
-        # Run from the repository, where nothing is installed.
-        return "unreleased"
-
-
-def _tool(source: str, item: types.Tool) -> Tool:
-    notes = item.annotations.model_dump(by_alias=True, mode="json", exclude_none=True) if item.annotations else {}
-    return Tool(source, item.name, item.description or "", item.input_schema, item.output_schema, notes)
 
 
 def _value(structured: Any, content: tuple[Mapping[str, Any], ...]) -> Any:

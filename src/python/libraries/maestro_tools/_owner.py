@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Generic, Protocol, TypeVar
+from types import TracebackType
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from maestro_tools._errors import ServerUnavailable, ToolsError, ToolTimedOut
 from maestro_tools._process import within
@@ -224,15 +225,48 @@ def _unforeseen(name: str, error: Exception) -> ServerUnavailable:
     return lost
 
 
+class Limit:
+    """A time limit that stands still while a person is asked."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.clock = asyncio.timeout(seconds)
+        self._seconds = seconds
+        self._is_running = False
+
+    def stop(self) -> None:
+        """Let no time pass."""
+        self._set(None)
+
+    def start(self) -> None:
+        """Give the whole time again."""
+        if self._seconds is not None:
+            self._set(asyncio.get_running_loop().time() + self._seconds)
+
+    def _set(self, when: float | None) -> None:
+        if self._is_running and not self.clock.expired():
+            self.clock.reschedule(when)
+
+    async def __aenter__(self) -> Self:
+        await self.clock.__aenter__()
+        self._is_running = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_running = False
+        await self.clock.__aexit__(kind, error, trace)
+
+
 @asynccontextmanager
-async def limit(seconds: float | None, what: str) -> AsyncIterator[None]:
+async def limit(seconds: float | None, what: str) -> AsyncIterator[Limit]:
     """Raises ToolTimedOut when the time is over; None means no limit."""
-    clock = asyncio.timeout(seconds)
+    bound = Limit(seconds)
     try:
-        async with clock:
-            yield
+        async with bound:
+            yield bound
     except TimeoutError:
-        if not clock.expired():
+        if not bound.clock.expired():
             raise
         raise ToolTimedOut(f"{what} did not end within {seconds:g} s") from None
 

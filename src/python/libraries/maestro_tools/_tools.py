@@ -21,16 +21,20 @@ class Tool:
     annotations: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def digest(self) -> str:
-        """SHA-256 (hex) of everything that the source declares; another digest is another tool."""
-        declared = {
+    def definition(self) -> dict[str, Any]:
+        """Everything that the source declares, as plain data."""
+        return {
             "name": self.name,
             "description": self.description,
             "input_schema": self.input_schema,
             "output_schema": self.output_schema,
             "annotations": self.annotations,
         }
-        return hashlib.sha256(canonical_json(declared).encode()).hexdigest()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the definition; another digest is another tool."""
+        return digest_of(self.definition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,11 @@ class ToolSource(Protocol):
     async def close(self) -> None:
         """Release everything, in bounded time; a second call does nothing."""
         ...
+
+
+def digest_of(definition: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of the canonical JSON of a tool's definition."""
+    return hashlib.sha256(canonical_json(definition).encode(errors="surrogatepass")).hexdigest()
 
 
 def canonical_json(value: object) -> str:

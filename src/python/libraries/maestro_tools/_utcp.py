@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +12,8 @@ from maestro_tools._environment import passed
 from maestro_tools._errors import ServerUnavailable, ToolsError, UnknownTool
 from maestro_tools._masking import Masker
 from maestro_tools._owner import Owner, limit
+from maestro_tools._pins import Guard
+from maestro_tools._quiet import import_quietly
 from maestro_tools._sources import Utcp
 from maestro_tools._tools import Tool, ToolResult
 
@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 class UtcpConnection:
     """A ToolSource over one UTCP manual; reads it on first use."""
 
-    def __init__(self, name: str, source: Utcp, base_dir: Path, *, idle_s: float | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        source: Utcp,
+        base_dir: Path,
+        *,
+        idle_s: float | None = None,
+        guard: Guard | None = None,
+    ) -> None:
+        self._guard = guard
         self._name = name
         self._source = source
         self._base_dir = base_dir
@@ -53,6 +62,8 @@ class UtcpConnection:
             entry = manual.entries.get(tool)
             if entry is None:
                 raise UnknownTool(self._name, tool, manual.entries)
+            if self._guard is not None:
+                self._guard.check(entry.contract.tool)
             entry.contract.check_arguments(arguments)
             value = await manual.calls.call(f"{self._name}.{tool}", entry.template, arguments)
             entry.contract.check_output(value)
@@ -68,7 +79,7 @@ class UtcpConnection:
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[_Manual]:
         source = self._source
-        await asyncio.to_thread(import_utcp)
+        await asyncio.to_thread(import_quietly, "maestro_tools._manual", "maestro_tools._utcp_calls")
         from maestro_tools._manual import load_manual
         from maestro_tools._utcp_calls import Calls
 
@@ -98,15 +109,3 @@ class _Manual:
 
     def loss(self) -> ToolsError:
         return ServerUnavailable("the manual was closed")
-
-
-def import_utcp() -> None:
-    """Import utcp's plugins, each of which calls `logging.basicConfig` at import: the root logger stays as it was."""
-    root = logging.getLogger()
-    # basicConfig does nothing to a logger that has a handler.
-    guard = logging.NullHandler()
-    root.addHandler(guard)
-    try:
-        importlib.import_module("maestro_tools._utcp_calls")
-    finally:
-        root.removeHandler(guard)

@@ -18,23 +18,19 @@ from utcp.data.auth_implementations import OAuth2Auth  # type: ignore[import-unt
 from utcp_cli import CliCallTemplate, CliCommunicationProtocol  # type: ignore[import-untyped]  # likewise
 from utcp_file import FileCallTemplate  # type: ignore[import-untyped]  # likewise
 from utcp_http import HttpCallTemplate, HttpCommunicationProtocol  # type: ignore[import-untyped]  # likewise
-from utcp_http._errors import raise_for_status_with_body  # type: ignore[import-untyped]  # likewise
 from utcp_http._security import (  # type: ignore[import-untyped]  # likewise
     ensure_loopback_was_declared,
     ensure_secure_url,
-    safe_request_with_redirects,
 )
 
 from maestro_tools._environment import child_environment, find_program, passed
-from maestro_tools._errors import InvalidArguments, ResultTooLarge, ServerUnavailable, ToolFailed
-from maestro_tools._manual import inside
+from maestro_tools._errors import InvalidArguments, ServerUnavailable, ToolFailed
+from maestro_tools._inside import inside
 from maestro_tools._masking import Masker, Tail
 from maestro_tools._process import spawn
-from maestro_tools._retry_after import retry_after_s
+from maestro_tools._rest import Rest
 from maestro_tools._tools import canonical_json
 
-_CONNECT_S = 30.0
-_PASSING_STATUSES = (408, 429, 502, 503, 504)
 _TERM_GRACE_S = 1.0
 # What Linux takes as one environment variable (MAX_ARG_STRLEN), less its name.
 _LARGEST_CLI_ARGUMENT_BYTES = 128 * 1024 - 256
@@ -50,7 +46,7 @@ class Calls:
         self._masker = masker
         self._http = HttpCommunicationProtocol()
         self._cli = CliCommunicationProtocol()
-        self._session: aiohttp.ClientSession | None = None
+        self._rest = Rest(max_result_bytes=max_result_bytes, masker=masker)
 
     async def call(self, label: str, template: Any, arguments: Mapping[str, Any]) -> Any:
         """The JSON-able answer of one tool."""
@@ -63,26 +59,17 @@ class Calls:
 
     async def close(self) -> None:
         """Close the HTTP session."""
-        if self._session is not None:
-            await self._session.close()
+        await self._rest.close()
 
     async def _call_http(self, label: str, template: Any, arguments: dict[str, Any]) -> Any:
         try:
             request = await self._http_request(template, arguments)
-            async with safe_request_with_redirects(self._http_session(), **request) as response:
-                await raise_for_status_with_body(response)
-                return await self._http_answer(label, response)
-        except aiohttp.ClientResponseError as error:
-            raise ToolFailed(
-                f"{label} failed: HTTP status {error.status}: {self._masker.excerpt(error.message)}",
-                retryable=error.status in _PASSING_STATUSES,
-                retry_after_s=retry_after_s(error.headers.get("Retry-After") if error.headers else None),
-            ) from None
         except (aiohttp.ClientError, OSError) as error:
             raise ServerUnavailable(f"{label} cannot be reached: {self._masker.excerpt(str(error))}") from None
         except (ValueError, TypeError, RuntimeError) as error:
-            # utcp's word for an address that its guard refuses, a path parameter that is missing, endless redirects.
+            # utcp's word for an address that its guard refuses, and for a path parameter that is missing.
             raise ToolFailed(f"{label} was not called: {self._masker.excerpt(str(error))}") from None
+        return (await self._rest.send(label, request)).value
 
     async def _http_request(self, template: Any, arguments: dict[str, Any]) -> dict[str, Any]:
         """The request of a template; takes every argument to the place that the template names for it."""
@@ -121,33 +108,6 @@ class Calls:
             request["json" if is_json else "data"] = body if is_json else _as_text(body)
         return request
 
-    async def _http_answer(self, label: str, response: aiohttp.ClientResponse) -> Any:
-        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise ToolFailed(f"{label} sent a compressed answer, although none was asked for")
-        body = bytearray()
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > self._max_result_bytes:
-                raise self._too_large(label)
-        if not body:
-            return None
-        if response.content_type == "application/json" or response.content_type.endswith("+json"):
-            try:
-                return json.loads(body)
-            except (ValueError, RecursionError) as error:
-                raise ToolFailed(f"{label} says that it sends JSON, and does not: {error}") from error
-        return body.decode(response.charset or "utf-8", errors="replace")
-
-    def _http_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
-                # One call must not see the cookies of another; a compressed answer could grow beyond any bound.
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-            )
-        return self._session
-
     async def _call_cli(self, label: str, template: Any, arguments: Mapping[str, Any]) -> Any:
         script, argument_variables = self._script(label, template, arguments)
         own = {**(template.env_vars or {}), **argument_variables}
@@ -164,7 +124,7 @@ class Calls:
             while chunk := await process.read():
                 output += chunk
                 if len(output) > self._max_result_bytes:
-                    raise self._too_large(label)
+                    raise self._rest.too_large(label)
             await process.finished()
         finally:
             await process.stop(eof_grace_s=0, term_grace_s=_TERM_GRACE_S)
@@ -211,13 +171,10 @@ class Calls:
             with inside(self._base_dir, template.file_path).open("rb") as file:
                 data = file.read(self._max_result_bytes + 1)
             if len(data) > self._max_result_bytes:
-                raise self._too_large(label)
+                raise self._rest.too_large(label)
             return data.decode("utf-8")
         except (OSError, ValueError) as error:
             raise ToolFailed(f"{label} failed: {error}") from error
-
-    def _too_large(self, label: str) -> ResultTooLarge:
-        return ResultTooLarge(f"the answer of {label} is larger than {self._max_result_bytes} bytes (max_result_bytes)")
 
 
 def _as_text(value: Any) -> str:

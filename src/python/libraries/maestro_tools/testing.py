@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from maestro_tools import _fake_server
+from maestro_tools import _fake_modern_server, _fake_server
 from maestro_tools._conformance import ToolSourceSuite
 from maestro_tools._example_service import ExampleService, example_service
 
@@ -21,6 +21,7 @@ __all__ = [
     "example_http_server",
     "example_server",
     "example_service",
+    "fake_modern_server",
     "fake_server",
 ]
 
@@ -45,6 +46,14 @@ def fake_server(behaviour: str = "good", **config: Any) -> dict[str, Any]:
     if behaviour not in BEHAVIOURS:
         raise ValueError(f"no such behaviour: {behaviour!r}; there are: {', '.join(BEHAVIOURS)}")
     return {"mcp": {"command": [sys.executable, "-I", "-S", str(_fake_server.__file__), behaviour], **config}}
+
+
+def fake_modern_server(**config: Any) -> dict[str, Any]:
+    """The source of a server of the protocol of 2026-07-28 with tasks and questions; `_fake_modern_server` says more.
+
+    It keeps `server.json` in its working folder, the `base_dir` of whoever calls unless `config` has a `cwd`.
+    """
+    return {"mcp": {"command": [sys.executable, "-I", "-S", str(_fake_modern_server.__file__)], **config}}
 
 
 def example_server(**config: Any) -> dict[str, Any]:

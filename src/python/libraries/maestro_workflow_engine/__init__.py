@@ -1,7 +1,25 @@
 """Durable workflows: a definition as data, a pure law, and a journal that survives the process."""
 
-from maestro_workflow_engine._definition import MISSING, InputSpec, MapOver, RetryPolicy, Step, WorkflowDefinition
+from maestro_workflow_engine._artifact_format import Cipher
+from maestro_workflow_engine._artifacts import ArtifactUnreadable
+from maestro_workflow_engine._backend import ExecutionBackend
+from maestro_workflow_engine._builder import StepHandle, Workflow
+from maestro_workflow_engine._builder_expressions import Expression, call, here, secret
+from maestro_workflow_engine._bundle import BadBundle, Bundle, bundle_bytes, read_bundle
+from maestro_workflow_engine._definition import (
+    MISSING,
+    Concurrency,
+    InputSpec,
+    Join,
+    LimitUse,
+    MapOver,
+    Repeat,
+    RetryPolicy,
+    Step,
+    WorkflowDefinition,
+)
 from maestro_workflow_engine._embedded._backend import EmbeddedBackend
+from maestro_workflow_engine._embedded._retention import RetentionPolicy
 from maestro_workflow_engine._errors import (
     ArtifactNotFound,
     BadArguments,
@@ -40,76 +58,155 @@ from maestro_workflow_engine._errors import (
 )
 from maestro_workflow_engine._events import ArtifactRef, Event
 from maestro_workflow_engine._expressions import Template, compile_template
+from maestro_workflow_engine._fold import fold
 from maestro_workflow_engine._json import JSON
 from maestro_workflow_engine._kinds import builtin_step_kinds, plugin_step_kinds
 from maestro_workflow_engine._parse import parse_definition
 from maestro_workflow_engine._ports import (
+    Answered,
     ArtifactWriter,
+    Cause,
     Clock,
-    ExecutionBackend,
+    FlowLimit,
+    MigrationPlan,
     Page,
     Started,
     StepCall,
     StepKind,
     Wait,
+    Waiting,
+    WaitingPage,
     WorkflowSummary,
 )
 from maestro_workflow_engine._problems import Position, Problem
+from maestro_workflow_engine._redaction import Redaction
+from maestro_workflow_engine._refusals import (
+    BadSetting,
+    InvalidAnswer,
+    MigrationRefused,
+    SignalRefused,
+    StepEnded,
+    StepNotFound,
+    StepNotWaiting,
+)
+from maestro_workflow_engine._replay import Difference, Replay, replay
 from maestro_workflow_engine._schema import definition_schema
-from maestro_workflow_engine._state import ItemState, StepState, WorkflowState, fold
+from maestro_workflow_engine._secrets import (
+    EnvironmentSecrets,
+    Masker,
+    SecretInArtifact,
+    SecretNotFound,
+    SecretSource,
+    StreamMasker,
+    masked,
+    masked_text,
+)
+from maestro_workflow_engine._state import ItemState, StepState, StepStatus, WorkflowState, WorkflowStatus
+from maestro_workflow_engine._step_errors import (
+    ApprovalRejected,
+    BadCost,
+    ChildFailed,
+    ChildTooDeep,
+    JoinImpossible,
+    RepeatExhausted,
+    WaitExpired,
+    WorkflowTimedOut,
+)
 
 __all__ = [
     "JSON",
     "MISSING",
+    "Answered",
+    "ApprovalRejected",
     "ArtifactNotFound",
     "ArtifactRef",
+    "ArtifactUnreadable",
     "ArtifactWriter",
     "BadArguments",
+    "BadBundle",
+    "BadCost",
     "BadExpression",
     "BadMapItems",
+    "BadSetting",
     "BadStepResult",
+    "Bundle",
+    "Cause",
+    "ChildFailed",
+    "ChildTooDeep",
+    "Cipher",
     "Clock",
     "CommandRefused",
+    "Concurrency",
     "ConditionNotBoolean",
     "DefinitionError",
+    "Difference",
     "EmbeddedBackend",
     "EngineAlreadyRunning",
     "EngineBroken",
     "EngineClosed",
     "EngineError",
+    "EnvironmentSecrets",
     "Event",
     "ExecutionBackend",
+    "Expression",
     "ExpressionFailed",
+    "FlowLimit",
     "FunctionNotFound",
     "HttpFailed",
     "InputSpec",
+    "InvalidAnswer",
     "InvalidDefinition",
     "InvalidInputs",
     "ItemState",
+    "Join",
+    "JoinImpossible",
     "JournalCorrupt",
     "JournalGap",
     "JournalTooNew",
     "JournalUnavailable",
+    "LimitUse",
     "MapOver",
+    "Masker",
+    "MigrationPlan",
+    "MigrationRefused",
     "OutputTooLarge",
     "Page",
     "Position",
     "Problem",
+    "Redaction",
+    "Repeat",
+    "RepeatExhausted",
+    "Replay",
+    "RetentionPolicy",
     "RetryPolicy",
+    "SecretInArtifact",
+    "SecretNotFound",
+    "SecretSource",
     "ShellFailed",
+    "SignalRefused",
     "SlowReader",
     "Started",
     "Step",
     "StepCall",
+    "StepEnded",
     "StepError",
+    "StepHandle",
     "StepKind",
+    "StepNotFound",
+    "StepNotWaiting",
     "StepState",
+    "StepStatus",
     "StepStoppedItself",
     "StepTimedOut",
+    "StreamMasker",
     "Template",
     "UnknownStepKind",
     "Wait",
+    "WaitExpired",
     "WaitTimedOut",
+    "Waiting",
+    "WaitingPage",
+    "Workflow",
     "WorkflowDefinition",
     "WorkflowError",
     "WorkflowExists",
@@ -117,11 +214,21 @@ __all__ = [
     "WorkflowNotFound",
     "WorkflowNotResumed",
     "WorkflowState",
+    "WorkflowStatus",
     "WorkflowSummary",
+    "WorkflowTimedOut",
     "builtin_step_kinds",
+    "bundle_bytes",
+    "call",
     "compile_template",
     "definition_schema",
     "fold",
+    "here",
+    "masked",
+    "masked_text",
     "parse_definition",
     "plugin_step_kinds",
+    "read_bundle",
+    "replay",
+    "secret",
 ]

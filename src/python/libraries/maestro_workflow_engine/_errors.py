@@ -11,7 +11,14 @@ WorkflowError
 │   ├── WorkflowExists          a workflow with this id was started before
 │   ├── WorkflowFinished        it has ended, so it can no longer be cancelled
 │   ├── WorkflowNotResumed      this engine left it alone when it was opened
-│   └── UnknownStepKind         the definition uses a kind that this engine was not opened with
+│   ├── UnknownStepKind         the definition uses a kind that this engine was not opened with
+│   ├── StepNotFound            the workflow has no such step or item                             (_refusals)
+│   ├── StepNotWaiting          the step does not wait for this
+│   ├── StepEnded               the step has ended, so it can no longer be skipped
+│   ├── InvalidAnswer           the answer does not fit the form; holds every problem
+│   ├── SignalRefused           a bad name, too large, or too many that no step has taken
+│   ├── MigrationRefused        the workflow cannot go on with the other definition; says why
+│   └── BadSetting              a budget, priority or limit has a value that it cannot have
 ├── StepError                   why one attempt of a step failed
 │   ├── StepTimedOut            it ran longer than its `timeout_s`
 │   ├── StepStoppedItself       it was cancelled from within, by no one's command
@@ -22,10 +29,22 @@ WorkflowError
 │   ├── ShellFailed             the command ended with an exit code other than 0
 │   ├── HttpFailed              the request was not answered as expected
 │   ├── FunctionNotFound        no such module, or no such function in it
-│   └── BadArguments            the rendered arguments do not fit the step kind
+│   ├── BadArguments            the rendered arguments do not fit the step kind
+│   ├── JoinImpossible          too few of the needed steps can still succeed                     (_step_errors)
+│   ├── RepeatExhausted         `until` was not true after the last iteration
+│   ├── ApprovalRejected        a person said no
+│   ├── WaitExpired             what it waited for did not come in time
+│   ├── ChildFailed             the child workflow failed or was cancelled
+│   ├── ChildTooDeep            workflows start workflows deeper than is allowed
+│   ├── WorkflowTimedOut        the whole workflow ran longer than its `timeout_s`
+│   ├── BadCost                 `cost` did not render to numbers by unit
+│   ├── SecretNotFound          no secret has this name                                           (_secrets)
+│   └── SecretInArtifact        an artifact would hold the value of a secret
 ├── SlowReader                  a watcher fell too far behind; watch again from `resume_from`
 ├── WaitTimedOut                the workflow had not ended in time
 ├── ArtifactNotFound            no artifact has this hash
+├── ArtifactUnreadable          it is there, and cannot be handed out as it is asked for           (_artifacts)
+├── BadBundle                   an exported workflow is damaged, or its signature does not hold       (_bundle)
 └── EngineError                 the engine as a whole
     ├── EngineClosed            it is closing or closed
     ├── EngineAlreadyRunning    another process holds this data folder
@@ -157,7 +176,9 @@ class WorkflowNotResumed(CommandRefused):
 
     def __init__(self, workflow_id: str) -> None:
         self.workflow_id = workflow_id
-        super().__init__(f"workflow {workflow_id!r} is unfinished, and this engine has not resumed it: resume it first")
+        super().__init__(
+            f"workflow {workflow_id!r} is unfinished, and this engine has not taken it up: take it up first"
+        )
 
 
 class UnknownStepKind(CommandRefused):

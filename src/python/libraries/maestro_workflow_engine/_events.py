@@ -1,10 +1,10 @@
 """What happens to a workflow, as facts: the only thing that the journal holds and that leaves the engine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
+from maestro_workflow_engine._dataclasses import dataclass
 from maestro_workflow_engine._json import JSON
 
 EventData: TypeAlias = dict[str, Any]
@@ -23,6 +23,17 @@ WORKFLOW_CANCEL_REQUESTED: Final = "workflow.cancel_requested"
 WORKFLOW_SUCCEEDED: Final = "workflow.succeeded"
 WORKFLOW_FAILED: Final = "workflow.failed"
 WORKFLOW_CANCELLED: Final = "workflow.cancelled"
+WORKFLOW_PAUSED: Final = "workflow.paused"
+WORKFLOW_RESUMED: Final = "workflow.resumed"
+WORKFLOW_PHASE_ENTERED: Final = "workflow.phase_entered"
+WORKFLOW_TIMED_OUT: Final = "workflow.timed_out"
+WORKFLOW_MIGRATED: Final = "workflow.migrated"
+WORKFLOW_BUDGET_CHANGED: Final = "workflow.budget_changed"
+WORKFLOW_PRIORITY_CHANGED: Final = "workflow.priority_changed"
+SIGNAL_RECEIVED: Final = "signal.received"
+STEP_ANSWERED: Final = "step.answered"
+STEP_REPEATED: Final = "step.repeated"
+STEP_REUSED: Final = "step.reused"
 
 # The journal stores a type as its index in this tuple: append only, never reorder.
 EVENT_TYPES: Final = (
@@ -39,6 +50,17 @@ EVENT_TYPES: Final = (
     WORKFLOW_SUCCEEDED,
     WORKFLOW_FAILED,
     WORKFLOW_CANCELLED,
+    WORKFLOW_PAUSED,
+    WORKFLOW_RESUMED,
+    WORKFLOW_PHASE_ENTERED,
+    WORKFLOW_TIMED_OUT,
+    WORKFLOW_MIGRATED,
+    WORKFLOW_BUDGET_CHANGED,
+    WORKFLOW_PRIORITY_CHANGED,
+    SIGNAL_RECEIVED,
+    STEP_ANSWERED,
+    STEP_REPEATED,
+    STEP_REUSED,
 )
 TERMINAL_TYPES: Final = frozenset({WORKFLOW_SUCCEEDED, WORKFLOW_FAILED, WORKFLOW_CANCELLED})
 

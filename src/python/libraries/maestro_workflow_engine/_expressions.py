@@ -2,17 +2,28 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from maestro_workflow_engine._errors import BadExpression, ExpressionFailed
 from maestro_workflow_engine._expressions_evaluate import Evaluate, Scope, compiled
 from maestro_workflow_engine._expressions_functions import EvaluationFailed, text_of
-from maestro_workflow_engine._expressions_syntax import Access, Call, Chain, Node, Root, Unary, parse_expression
+from maestro_workflow_engine._expressions_syntax import (
+    Access,
+    Call,
+    Chain,
+    Literal,
+    Node,
+    Root,
+    Unary,
+    parse_expression,
+    parse_plain_path,
+)
 from maestro_workflow_engine._expressions_tokens import shown_place
 from maestro_workflow_engine._json import JSON, json_faults, json_kind, pointer
 
 MAX_RENDERED_CHARS = 16 * 1024 * 1024
 
+_CONTAINERS = (list, dict)
 _OPENING = re.compile(r"\$?\$\{\{")
 
 
@@ -42,6 +53,8 @@ class _Spent:
                 )
 
 
+_OF_MAPS: Final = frozenset({"item", "index"})
+_NO_NAMES: Final[frozenset[str]] = frozenset()
 _Render: TypeAlias = Callable[[Scope, _Spent], Any]
 
 
@@ -51,7 +64,7 @@ class Template:
     What `render` returns may share parts with the scope and with the template: treat it as frozen.
     """
 
-    __slots__ = ("_render", "inputs", "is_constant", "is_expression", "references", "source", "uses", "uses_item")
+    __slots__ = ("_render", "is_constant", "is_expression", "source", "uses")
 
     def __init__(
         self,
@@ -64,10 +77,34 @@ class Template:
         self.uses = uses
         self.is_constant = is_constant
         self.is_expression = is_expression
-        self.references = frozenset(use.names[1] for use in uses if use.names[0] == "steps")
-        self.inputs = frozenset(use.names[1] for use in uses if use.names[0] == "inputs" and len(use.names) > 1)
-        self.uses_item = any(use.names[0] in ("item", "index") for use in uses)
         self._render: _Render | None = None
+
+    # Worked out when asked for: sets for each of ten thousand steps would cost more than all other checks of them.
+
+    @property
+    def references(self) -> frozenset[str]:
+        """The steps that it reads."""
+        return self._named("steps")
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """The inputs that it reads by name."""
+        return self._named("inputs")
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The secrets that it reads."""
+        return self._named("secrets")
+
+    @property
+    def uses_item(self) -> bool:
+        """Whether it reads the item of a map, or its place."""
+        return not _OF_MAPS.isdisjoint([names[0] for names, _, _ in self.uses])
+
+    def _named(self, root: str) -> frozenset[str]:
+        if not self.uses:
+            return _NO_NAMES
+        return frozenset([names[1] for names, _, _ in self.uses if names[0] == root and len(names) > 1])
 
     def render(self, scope: Mapping[str, object]) -> JSON:
         """The data with every expression replaced by its value; raises ExpressionFailed."""
@@ -83,7 +120,7 @@ class Template:
         return self.source == other.source if isinstance(other, Template) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash((self.references, self.inputs))
+        return hash(self.uses)
 
     def __repr__(self) -> str:
         return f"Template({self.source!r})"
@@ -101,48 +138,52 @@ def compile_template(value: JSON) -> Template:
 
 def compile_all(value: JSON) -> tuple[Template, list[BadExpression]]:
     """The template of plain data and everything that cannot be read in it; with problems, it must not be rendered."""
-    if not _may_hold_expression(value):
-        return Template(value), []
-    uses: list[Use] = []
+    texts: list[tuple[str, str]] = []
     problems: list[BadExpression] = []
-    pieces: list[_Piece] = []
-    for path, text in _texts(value, "", problems):
-        pieces = []
+    _find_texts(value, "", texts, problems)
+    if not texts and not problems:
+        return Template(value), problems
+    uses: list[Use] = []
+    is_expression = False
+    for path, text in texts:
         try:
-            pieces.extend(_pieces(text))  # up to a bad one, so that what stands before it is checked too
+            is_expression = _find_reads(text, path, uses)  # up to a bad one: what stands before it is checked too
         except BadExpression as error:
             problems.append(BadExpression(error.reason, offset=error.offset, path=path))
-        nodes = (piece.node for piece in pieces if isinstance(piece, _Written))
-        uses += (Use(root.names, path, root.offset) for node in nodes for root in _roots(node))
-    is_expression = isinstance(value, str) and len(pieces) == 1 and isinstance(pieces[0], _Written)
-    return Template(value, tuple(uses), False, is_expression), problems
+    return Template(value, tuple(uses), False, is_expression and isinstance(value, str)), problems
 
 
-def _may_hold_expression(value: JSON) -> bool:
-    if isinstance(value, str):
-        return "${{" in value
-    if isinstance(value, list):
-        return any(map(_may_hold_expression, value))
-    if isinstance(value, dict):
-        return any("${{" in key or _may_hold_expression(member) for key, member in value.items())
-    return False
+def _find_reads(text: str, path: str, uses: list[Use]) -> bool:
+    """Everything that the expressions of a text read; whether the text is one expression. Raises BadExpression."""
+    at = count = 0
+    while match := _OPENING.search(text, at):
+        at = match.end()
+        if match.group() == "$${{":
+            continue
+        count += 1
+        plain = parse_plain_path(text, at)
+        node, at = plain if plain is not None else parse_expression(text, at)
+        _find_uses(node, path, uses)
+    return count == 1 and at == len(text) and text.startswith("${{")
 
 
-def _texts(value: JSON, path: str, problems: list[BadExpression]) -> Iterator[tuple[str, str]]:
+def _find_texts(value: JSON, path: str, texts: list[tuple[str, str]], problems: list[BadExpression]) -> None:
     """Every string that may hold an expression, with its path; keys must not hold any."""
     if isinstance(value, str):
         if "${{" in value:
-            yield path, value
+            texts.append((path, value))
     elif isinstance(value, list):
         for place, item in enumerate(value):
-            yield from _texts(item, f"{path}/{place}", problems)
+            # A path is made only where it is wanted: most strings are plain.
+            if "${{" in item if isinstance(item, str) else isinstance(item, _CONTAINERS):
+                _find_texts(item, f"{path}/{place}", texts, problems)
     elif isinstance(value, dict):
         for key, member in value.items():
-            below = pointer(path, key)
             if "${{" in key:
                 reason = "a key cannot hold an expression: name the key, and put the expression into its value"
-                problems.append(BadExpression(reason, offset=key.index("${{"), path=below))
-            yield from _texts(member, below, problems)
+                problems.append(BadExpression(reason, offset=key.index("${{"), path=pointer(path, key)))
+            if "${{" in member if isinstance(member, str) else isinstance(member, _CONTAINERS):
+                _find_texts(member, pointer(path, key), texts, problems)
 
 
 class _Written(NamedTuple):
@@ -257,20 +298,21 @@ def _interpolated(pieces: list["str | _Expression"], path: str) -> _Render:
     return render
 
 
-def _roots(node: Node) -> Iterator[Root]:
+def _find_uses(node: Node, path: str, uses: list[Use]) -> None:
     """Every root that an expression may read, in the order of writing."""
     if isinstance(node, Root):
-        yield node
+        uses.append(Use(node.names, path, node.offset))
     elif isinstance(node, Access):
-        yield from _roots(node.target)
+        _find_uses(node.target, path, uses)
         for key, _ in node.keys:
-            yield from _roots(key)
+            if not isinstance(key, Literal):
+                _find_uses(key, path, uses)
     elif isinstance(node, Unary):
-        yield from _roots(node.operand)
+        _find_uses(node.operand, path, uses)
     elif isinstance(node, Chain):
-        yield from _roots(node.first)
+        _find_uses(node.first, path, uses)
         for _, operand, _ in node.rest:
-            yield from _roots(operand)
+            _find_uses(operand, path, uses)
     elif isinstance(node, Call):
         for argument in node.arguments:
-            yield from _roots(argument)
+            _find_uses(argument, path, uses)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import uuid
 from datetime import datetime
 from typing import Final
 
@@ -21,7 +20,8 @@ def new_workflow_id(now: datetime) -> str:
     number = (int(now.timestamp() * 1000) << 80) | int.from_bytes(os.urandom(10), "big")
     number = (number & ~(0xF << 76)) | (7 << 76)
     number = (number & ~(0x3 << 62)) | (0x2 << 62)
-    return str(uuid.UUID(int=number))
+    text = f"{number:032x}"
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
 def check_workflow_id(workflow_id: str) -> None:

@@ -14,6 +14,7 @@ MAX_TEXT_CHARS = 16 * 1024 * 1024
 MIN_INTEGER = -(2**63)
 MAX_INTEGER = 2**64 - 1
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 _TOO_LARGE = f"is too large: at most {MAX_NODES:,} values and {MAX_TEXT_CHARS // 2**20} MiB of text"
 _TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels (or holds itself)"
 
@@ -33,8 +34,7 @@ def plain_copy(value: object) -> JSON:
 
 def canonical_digest(value: JSON) -> str:
     """SHA-256 in hex of the canonical JSON: sorted keys, no spaces, UTF-8."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return hashlib.sha256(_canonical(value).encode("utf-8")).hexdigest()
 
 
 def json_faults(value: object) -> list[tuple[str, str]]:

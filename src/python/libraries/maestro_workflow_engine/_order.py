@@ -1,4 +1,7 @@
-"""The order of steps: topological, or the knots that make it impossible. Nothing here recurses."""
+"""The order of steps: topological, or the knots that make it impossible.
+
+No step may be needed twice by the same one. Nothing here recurses.
+"""
 
 import heapq
 from collections.abc import Mapping, Sequence
@@ -10,7 +13,7 @@ def topological_order(needs: Needs) -> list[str]:
     """All steps, each behind what it needs, ties in the order given; steps on or behind a cycle are left out."""
     places = {step: place for place, step in enumerate(needs)}
     steps = list(needs)
-    waiting_for = {step: len(set(needed)) for step, needed in needs.items()}
+    waiting_for = {step: len(needed) for step, needed in needs.items()}
     dependents = dependents_of(needs)
     ready = [place for place, step in enumerate(steps) if not waiting_for[step]]
     order: list[str] = []
@@ -28,7 +31,7 @@ def dependents_of(needs: Needs) -> dict[str, list[str]]:
     """Who needs each step, in the order given."""
     dependents: dict[str, list[str]] = {step: [] for step in needs}
     for step, needed in needs.items():
-        for other in dict.fromkeys(needed):
+        for other in needed:
             dependents[other].append(step)
     return dependents
 

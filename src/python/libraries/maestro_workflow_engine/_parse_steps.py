@@ -1,29 +1,55 @@
 """Reads one step of a definition document."""
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import field
+from typing import Protocol, TypeAlias
 
-from maestro_workflow_engine._definition import MapOver, RetryPolicy
-from maestro_workflow_engine._expressions import Template, compile_all
-from maestro_workflow_engine._json import JSON, json_kind, pointer
-from maestro_workflow_engine._report import Report
+from maestro_workflow_engine._dataclasses import dataclass
+from maestro_workflow_engine._definition import (
+    InputSpec,
+    Join,
+    LimitUse,
+    MapOver,
+    Phase,
+    Repeat,
+    RetryPolicy,
+    WorkflowDefinition,
+)
+from maestro_workflow_engine._expressions import Template
+from maestro_workflow_engine._json import JSON, json_kind
+from maestro_workflow_engine._parse_body import check_body_inputs
+from maestro_workflow_engine._parse_flow import (
+    ONE_ATTEMPT,
+    read_cost,
+    read_join,
+    read_limits,
+    read_map,
+    read_repeat,
+    read_retry,
+)
+from maestro_workflow_engine._parse_values import NAME, Values
 
-MAX_ATTEMPTS = 1000
-MAX_DELAY_S = 86_400.0
-MAX_TIMEOUT_S = 31_536_000.0
-MAX_MULTIPLIER = 100.0
-MAX_PARALLEL = 1_000
-
-NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}\Z")
-NAME_RULE = "letters, digits, '_' and '-', begins with a letter or '_', and has at most 64 characters"
-STEP_KEYS = ("kind", "with", "needs", "when", "retry", "timeout_s", "map")
-RETRY_KEYS = ("max_attempts", "initial_delay_s", "multiplier", "max_delay_s", "jitter")
-MAP_KEYS = ("items", "max_parallel")
+STEP_KEYS = (
+    "kind",
+    "with",
+    "needs",
+    "join",
+    "when",
+    "map",
+    "repeat",
+    "retry",
+    "timeout_s",
+    "on_error",
+    "compensate",
+    "limits",
+    "cost",
+    "body",
+)
+COMPENSATE_KEYS = ("kind", "with", "retry", "timeout_s")
+ON_ERROR = ("fail", "continue")
+CHILD_KIND = "workflow"
 
 NO_ARGUMENTS = Template({})
-_ONE_ATTEMPT = RetryPolicy()
 
 
 class CheckedKind(Protocol):
@@ -33,73 +59,120 @@ class CheckedKind(Protocol):
         """Static problems as (JSON Pointer below `with`, message); values that hold "${{" are not known yet."""
 
 
+ReadBody: TypeAlias = Callable[[str, str, dict[str, JSON]], tuple[WorkflowDefinition | None, dict[str, InputSpec]]]
+"""Reads the body of a step from (its path, the step's id, its data); the definition is None when it has problems."""
+
+
 @dataclass(slots=True)
 class Draft:
-    """A step as far as it can be read alone; `templates` are those to be checked against the other steps."""
+    """A step as far as it can be read alone; `reads` holds (where it stands, path below the step, template)."""
 
+    path: str
+    phase: Phase
     kind: str = ""
     arguments: Template = NO_ARGUMENTS
-    needs: list[str] = field(default_factory=list)
+    needs: Sequence[str] = ()
+    join: Join | None = None
     when: Template | None = None
-    retry: RetryPolicy = _ONE_ATTEMPT
-    timeout_s: float | None = None
     map: MapOver | None = None
+    repeat: Repeat | None = None
+    retry: RetryPolicy = ONE_ATTEMPT
+    timeout_s: float | None = None
+    tolerates_failure: bool = False
+    limits: tuple[LimitUse, ...] = ()
+    cost: Template | None = None
+    compensate: "Draft | None" = None
+    body: WorkflowDefinition | None = None
+    source: Mapping[str, JSON] = field(default_factory=dict)
+    reads: tuple[tuple[str, str, Template], ...] = ()
 
-    def templates(self) -> Iterable[tuple[str, Template]]:
-        """Each template with its path below the step."""
-        yield "/with", self.arguments
-        if self.when is not None:
-            yield "/when", self.when
-        if self.map is not None:
-            yield "/map/items", self.map.items
+    def note(self, place: str, below: str, template: Template | None) -> None:
+        """Remember a template that reads something, for the checks against the other steps."""
+        if template is not None and template.uses:
+            self.reads += ((place, below, template),)
 
 
 class StepReader:
     """Reads steps one by one and reports what is wrong in each."""
 
-    def __init__(self, report: Report, kinds: Mapping[str, CheckedKind] | None, tools: Mapping[str, object]) -> None:
-        self._report = report
+    def __init__(
+        self,
+        values: Values,
+        kinds: Mapping[str, CheckedKind] | None,
+        tools: Mapping[str, object],
+        read_body: ReadBody,
+    ) -> None:
+        self._values = values
+        self._report = values.report
         self._kinds = kinds
         self._tools = tools
+        self._read_body = read_body
 
-    def read(self, path: str, raw: JSON) -> Draft:
+    def read(self, path: str, step: str, raw: JSON, phase: Phase) -> Draft:
         """The step at a path of the document, with whatever could be read of it."""
-        report, draft = self._report, Draft()
+        draft = Draft(path, phase)
         if not isinstance(raw, dict):
-            report.add(path, "wrong-type", f"a step is a mapping with a kind, not {json_kind(raw)}")
+            self._report.add(path, "wrong-type", f"a step is a mapping with a kind, not {json_kind(raw)}")
             return draft
-        report.check_keys(path, raw, STEP_KEYS, "a step")
-        if "with" in raw:
-            draft.arguments = self._arguments(f"{path}/with", raw["with"])
-        self._read_kind(path, raw, draft)
+        self._report.check_keys(path, raw, STEP_KEYS, "a step")
+        self._read_call(path, raw, draft)
+        if "body" in raw:
+            draft.body = self._body(path, step, raw)
         if "needs" in raw:
             draft.needs = self._needs(f"{path}/needs", raw["needs"])
-        if "when" in raw:
-            draft.when = self._when(f"{path}/when", raw["when"])
-        if "retry" in raw:
-            draft.retry = self._retry(f"{path}/retry", raw["retry"])
-        if "timeout_s" in raw:
-            draft.timeout_s = self._timeout(path, raw)
-        if "map" in raw:
-            draft.map = self._map(f"{path}/map", raw["map"])
+        self._read_flow(path, raw, draft)
+        if "compensate" in raw:
+            draft.compensate = self._compensate(f"{path}/compensate", raw["compensate"], phase)
+        draft.source = raw
         return draft
 
-    def template(self, path: str, value: JSON) -> Template:
-        """The template of a value, its bad expressions reported."""
-        template, problems = compile_all(value)
-        for problem in problems:
-            self._report.add(path + problem.path, "bad-expression", problem.reason)
-        return template
+    def _read_call(self, path: str, raw: dict[str, JSON], draft: Draft) -> None:
+        """What is called, with what, how often it is tried and for how long."""
+        if "with" in raw:
+            draft.arguments = self._arguments(f"{path}/with", raw["with"])
+            draft.note("with", "/with", draft.arguments)
+        self._read_kind(path, raw, draft)
+        if "retry" in raw:
+            draft.retry = read_retry(self._values, f"{path}/retry", raw["retry"])
+        draft.timeout_s = self._values.timeout(path, raw)
+
+    def _read_flow(self, path: str, raw: dict[str, JSON], draft: Draft) -> None:
+        values = self._values
+        if "join" in raw:
+            draft.join = read_join(values, f"{path}/join", raw["join"])
+        if "when" in raw:
+            draft.when = self._when(f"{path}/when", raw["when"])
+            draft.note("when", "/when", draft.when)
+        if "map" in raw:
+            draft.map = read_map(values, f"{path}/map", raw["map"])
+            draft.note("map.items", "/map/items", None if draft.map is None else draft.map.items)
+        if "repeat" in raw:
+            draft.repeat = read_repeat(values, f"{path}/repeat", raw["repeat"])
+            draft.note("repeat.until", "/repeat/until", None if draft.repeat is None else draft.repeat.until)
+        if "limits" in raw:
+            limits = read_limits(values, f"{path}/limits", raw["limits"])
+            draft.limits = tuple(limits.values())
+            for below, limit in limits.items():
+                draft.note("limits", f"/limits{below}", limit.name)
+        if "cost" in raw:
+            draft.cost = read_cost(values, f"{path}/cost", raw["cost"])
+            draft.note("cost", "/cost", draft.cost)
+        if "on_error" in raw:
+            draft.tolerates_failure = values.word(path, raw, "on_error", ON_ERROR) == "continue"
 
     def _read_kind(self, path: str, raw: dict[str, JSON], draft: Draft) -> None:
-        if "kind" not in raw:
+        if "kind" not in raw and "body" not in raw:
             self._report.add(path, "missing-key", f"the step has no 'kind': add one{self._known_kinds()}")
             return
-        kind = raw["kind"]
+        kind = raw.get("kind", CHILD_KIND)
         if not isinstance(kind, str) or not NAME.match(kind):
             self._report.add(f"{path}/kind", "wrong-type", f"kind is the name of a step kind{self._known_kinds()}")
             return
         draft.kind = kind
+        arguments = raw.get("with", {})
+        if kind == CHILD_KIND and "body" not in raw and isinstance(arguments, dict) and "template" not in arguments:
+            message = "the step says not which workflow to start: name its template in with.template, or give it a body"
+            self._report.add(path, "missing-template", message)
         if self._kinds is None:
             return
         if kind not in self._kinds:
@@ -107,8 +180,7 @@ class StepReader:
             message = f"there is no step kind {kind!r}{hint}{self._known_kinds()}"
             self._report.add(f"{path}/kind", "unknown-kind", message)
             return
-        arguments = raw.get("with", {})
-        if isinstance(arguments, dict):
+        if isinstance(arguments, dict) and "body" not in raw:
             self._check_arguments(f"{path}/with", kind, self._kinds[kind], arguments)
 
     def _known_kinds(self) -> str:
@@ -128,7 +200,21 @@ class StepReader:
         if not isinstance(raw, dict):
             self._report.add(path, "wrong-type", f"with is a mapping of arguments, not {json_kind(raw)}")
             return NO_ARGUMENTS
-        return self.template(path, raw)
+        return self._values.template(path, raw)
+
+    def _body(self, path: str, step: str, raw: dict[str, JSON]) -> WorkflowDefinition | None:
+        kind, body, arguments = raw.get("kind"), raw["body"], raw.get("with", {})
+        if isinstance(kind, str) and kind != CHILD_KIND:
+            message = f"a step with a body is of kind {CHILD_KIND}, not {kind[:64]!r}: leave kind out, or the body"
+            self._report.add(f"{path}/kind", "bad-value", message)
+        if not isinstance(body, dict):
+            message = f"body is a definition, a mapping with steps, not {json_kind(body)}"
+            self._report.add(f"{path}/body", "wrong-type", message)
+            return None
+        definition, inputs = self._read_body(f"{path}/body", step, body)
+        if isinstance(arguments, dict):
+            check_body_inputs(self._report, path, arguments, inputs)
+        return definition
 
     def _needs(self, path: str, raw: JSON) -> list[str]:
         if not isinstance(raw, list):
@@ -148,89 +234,19 @@ class StepReader:
     def _when(self, path: str, raw: JSON) -> Template | None:
         if isinstance(raw, bool):
             return Template(raw)
-        return self._one_expression(
-            path, raw, "when", "true, false or exactly one ${{ … }} that holds all of the condition"
-        )
+        wanted = "true, false or exactly one ${{ … }} that holds all of the condition"
+        return self._values.expression(path, raw, "when", wanted)
 
-    def _one_expression(self, path: str, raw: JSON, name: str, wanted: str) -> Template | None:
-        if not isinstance(raw, str) or "${{" not in raw:
-            self._report.add(path, "wrong-type", f"{name} is {wanted}, not {json_kind(raw)} without one")
+    def _compensate(self, path: str, raw: JSON, phase: Phase) -> Draft | None:
+        if phase != "main":
+            message = f"what {phase} does is not undone: compensate stands only in 'steps'"
+            self._report.add(path, "misplaced", message, at_key=True)
             return None
-        template, problems = compile_all(raw)
-        for problem in problems:
-            self._report.add(path, "bad-expression", problem.reason)
-        if not problems and not template.is_expression:
-            self._report.add(path, "not-one-expression", f"{name} is {wanted}: remove the text around the expression")
-        return template
-
-    def _timeout(self, path: str, raw: dict[str, JSON]) -> float | None:
-        value = self._number(path, raw, "timeout_s", 0.0, MAX_TIMEOUT_S, MAX_TIMEOUT_S)
-        if value == 0.0:
-            self._report.add(
-                f"{path}/timeout_s", "bad-value", "timeout_s is more than 0: leave it out for no time limit"
-            )
-        return value
-
-    def _map(self, path: str, raw: JSON) -> MapOver | None:
+        draft = Draft(path, "compensation")
         if not isinstance(raw, dict):
-            message = f"map is a mapping with items, not {json_kind(raw)}: write {{items: '${{{{ … }}}}'}}"
-            self._report.add(path, "wrong-type", message)
+            self._report.add(path, "wrong-type", f"compensate is a mapping with a kind, not {json_kind(raw)}")
             return None
-        self._report.check_keys(path, raw, MAP_KEYS, "map")
-        max_parallel = self._integer(path, raw, "max_parallel", MAX_PARALLEL) if "max_parallel" in raw else None
-        if "items" not in raw:
-            self._report.add(path, "missing-key", "map has no 'items': give the list to run over")
-            return None
-        raw_items = raw["items"]
-        if isinstance(raw_items, list):
-            items: Template | None = self.template(f"{path}/items", raw_items)
-        else:
-            items = self._one_expression(
-                f"{path}/items", raw_items, "items", "a list or exactly one ${{ … }} that gives a list"
-            )
-        return MapOver(items, max_parallel) if items is not None else None
-
-    def _retry(self, path: str, raw: JSON) -> RetryPolicy:
-        if not isinstance(raw, dict):
-            holder: dict[str, JSON] = {"retry": raw}
-            attempts = self._integer(path.rpartition("/")[0], holder, "retry", MAX_ATTEMPTS, " or a mapping")
-            return RetryPolicy(max_attempts=attempts or 1)
-        self._report.check_keys(path, raw, RETRY_KEYS, "retry")
-        attempts = self._integer(path, raw, "max_attempts", MAX_ATTEMPTS) if "max_attempts" in raw else None
-        initial_delay_s = self._number(path, raw, "initial_delay_s", 0.0, MAX_DELAY_S, _ONE_ATTEMPT.initial_delay_s)
-        longest = max(_ONE_ATTEMPT.max_delay_s, initial_delay_s)
-        max_delay_s = self._number(path, raw, "max_delay_s", 0.0, MAX_DELAY_S, longest)
-        if max_delay_s < initial_delay_s:
-            message = f"max_delay_s is less than initial_delay_s ({initial_delay_s:g}): raise it, or lower the other"
-            self._report.add(f"{path}/max_delay_s", "contradiction", message)
-        return RetryPolicy(
-            max_attempts=attempts or 1,
-            initial_delay_s=initial_delay_s,
-            multiplier=self._number(path, raw, "multiplier", 1.0, MAX_MULTIPLIER, _ONE_ATTEMPT.multiplier),
-            max_delay_s=max_delay_s,
-            jitter=self._number(path, raw, "jitter", 0.0, 1.0, _ONE_ATTEMPT.jitter),
-        )
-
-    def _number(self, path: str, raw: dict[str, JSON], key: str, least: float, most: float, otherwise: float) -> float:
-        value = raw.get(key, otherwise)
-        if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most:
-            return float(value)
-        code = "bad-value" if isinstance(value, int | float) and not isinstance(value, bool) else "wrong-type"
-        message = f"{key} is a number from {least:g} to {most:,g}, not {_shown(value)}"
-        self._report.add(pointer(path, key), code, message)
-        return otherwise
-
-    def _integer(self, path: str, raw: dict[str, JSON], key: str, most: int, alternative: str = "") -> int | None:
-        value = raw[key]
-        if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most:
-            return value
-        code = "bad-value" if isinstance(value, int) and not isinstance(value, bool) else "wrong-type"
-        message = f"{key} is an integer from 1 to {most:,}{alternative}, not {_shown(value)}"
-        self._report.add(pointer(path, key), code, message)
-        return None
-
-
-def _shown(value: JSON) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return json_kind(value)
-    return f"{value:,}"
+        self._report.check_keys(path, raw, COMPENSATE_KEYS, "compensate")
+        self._read_call(path, {key: raw[key] for key in COMPENSATE_KEYS if key in raw}, draft)
+        draft.source = raw
+        return draft

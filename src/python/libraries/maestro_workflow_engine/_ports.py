@@ -1,16 +1,15 @@
 """The seams of the engine: what a step kind, a clock and a backend promise."""
 
-import builtins
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from maestro_workflow_engine._definition import WorkflowDefinition
-from maestro_workflow_engine._events import ArtifactRef, Event
-from maestro_workflow_engine._state import WorkflowState, WorkflowStatus
+from maestro_workflow_engine._dataclasses import dataclass
+from maestro_workflow_engine._events import ArtifactRef
+from maestro_workflow_engine._json import JSON
+from maestro_workflow_engine._state import WorkflowStatus
 
 
 class ArtifactWriter(Protocol):
@@ -27,6 +26,15 @@ class WorkDir(Protocol):
     def make(self) -> Path:
         """Its path; the folder is there afterwards."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a Wait was answered with; `by` None when it was not a person."""
+
+    value: JSON
+    by: str | None
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,15 @@ class StepCall:
     artifacts: ArtifactWriter
     scratch: WorkDir
     due_at: datetime | None = None
-    """Set when this call goes on after a Wait: when that was due."""
+    """Set when this call goes on after a Wait whose time came: when that was due."""
+    answer: Answered | None = None
+    """Set when this call goes on after a Wait that was answered."""
+    memo: JSON = None
+    """What the Wait before this call gave to remember."""
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """The secrets that stand in `arguments` and `tools`, by name: never show their values."""
+    usage: dict[str, float] = field(default_factory=dict)
+    """The kind notes here what the attempt used: `money_usd`, `tokens`, and what else a budget counts."""
 
     @property
     def work_dir(self) -> Path:
@@ -57,9 +73,19 @@ class StepCall:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Returned by a step kind that wants the same attempt to be called again later, also after a restart."""
+    """Returned by a step kind that wants the same attempt to be called again later, also after a restart.
 
-    seconds: float
+    After `seconds`, or as soon as what it waits `on` is answered, whichever is first; None: only by the answer.
+    `on` is a mapping with a `kind`, which says who may answer and how:
+    `{"kind": "signal", "name"}` the next signal of that name; `{"kind": "event", "type", "match"}` the next published
+    event that fits; `{"kind": "approval", "title", "form", "to", …}` a person, through `answer`;
+    `{"kind": "workflow", "workflow": id, …}` the end of a child that the engine starts; any other kind: only `answer`.
+    `memo`, at most 64 KiB of JSON, is given back as `call.memo`.
+    """
+
+    seconds: float | None = None
+    on: Mapping[str, JSON] | None = None
+    memo: JSON = None
 
 
 @runtime_checkable
@@ -115,6 +141,9 @@ class WorkflowSummary:
     started_at: datetime
     finished_at: datetime | None
     error: Mapping[str, object] | None
+    priority: int = 0
+    parent: str | None = None
+    """The id of the workflow that it is the child of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,87 +154,88 @@ class Page:
     next: str | None
 
 
-class ExecutionBackend(Protocol):
-    """Runs workflows durably. Open it with `async with`; the promises are ExecutionBackendConformance in `testing`."""
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One run that waits for an answer: what a person finds in the inbox."""
 
-    async def __aenter__(self) -> Self:
-        """Open it and go on with every unfinished workflow."""
-        ...
+    workflow_id: str
+    workflow_name: str
+    step: str
+    item: int | None
+    on: Mapping[str, JSON]
+    since: datetime
+    due_at: datetime | None
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        ...
 
-    async def start(
-        self,
-        definition: WorkflowDefinition,
-        inputs: Mapping[str, object] | None = None,
-        *,
-        workflow_id: str | None = None,
-        template: str | None = None,
-        labels: Mapping[str, str] | None = None,
-        base_dir: Path | None = None,
-    ) -> Started:
-        """Begin a workflow; it is durable when this returns. Raises InvalidInputs, UnknownStepKind, WorkflowExists."""
-        ...
+@dataclass(frozen=True, slots=True)
+class WaitingPage:
+    """Some runs that wait, the oldest first; `next` goes into `after`."""
 
-    async def cancel(self, workflow_id: str, reason: str | None = None) -> int:
-        """Begin to cancel and give the seq of that; again is fine. Raises WorkflowFinished, WorkflowNotFound."""
-        ...
+    items: list[Waiting]
+    next: str | None
 
-    async def get(self, workflow_id: str) -> WorkflowState:
-        """The state as it is durable now; raises WorkflowNotFound."""
-        ...
 
-    async def definition(self, workflow_id: str) -> WorkflowDefinition:
-        """What the workflow was started with; raises WorkflowNotFound."""
-        ...
+@dataclass(frozen=True, slots=True)
+class FlowLimit:
+    """What an engine allows at once and per time under a name; kept with the engine, and changeable while it runs.
 
-    async def list(
-        self,
-        *,
-        status: WorkflowStatus | None = None,
-        name: str | None = None,
-        template: str | None = None,
-        limit: int = 50,
-        after: str | None = None,
-    ) -> Page:
-        """Workflows, the newest first; pages stay stable while others start. Raises ValueError for a bad `after`."""
-        ...
+    `rate_count` attempts may begin per `rate_per_s` seconds; None: no bound. After `breaker_failures` failed attempts
+    in a row none begins for `breaker_open_s` seconds, then one as a trial. While `is_paused` nothing begins.
+    """
 
-    async def events(self, workflow_id: str, *, from_seq: int = 1, limit: int = 1000) -> builtins.list[Event]:
-        """Its durable events from `from_seq` on, in order; raises WorkflowNotFound."""
-        ...
+    name: str
+    max_parallel: int | None = None
+    rate_count: int | None = None
+    rate_per_s: float = 1.0
+    breaker_failures: int | None = None
+    breaker_open_s: float = 30.0
+    is_paused: bool = False
 
-    def watch(
-        self,
-        workflow_id: str | None = None,
-        *,
-        from_seq: int = 1,
-        from_position: int | None = None,
-        buffer: int = 1000,
-    ) -> AsyncIterator[Event]:
-        """Durable events, history first, then live: no gap, no repeat.
 
-        Of one workflow from `from_seq` on, until it ends; of all from `from_position` on (None: from now on). Raises
-        SlowReader when more than `buffer` live events wait for the reader, EngineClosed when the backend closes.
-        """
-        ...
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why something has not happened yet; `because` holds the causes of this cause.
 
-    async def wait(self, workflow_id: str, timeout_s: float | None = None) -> WorkflowState:
-        """The state once the workflow has ended; raises WaitTimedOut, WorkflowNotFound."""
-        ...
+    `kind`: dependency, paused, turn, limit, rate, breaker, concurrency, timer, retry, approval, signal, event,
+    workflow, budget, running, not_resumed, or the `kind` of what a step kind waits on.
+    """
 
-    async def artifact(self, sha256: str) -> Path:
-        """The file of an artifact, for reading; raises ArtifactNotFound."""
-        ...
+    kind: str
+    message: str
+    step: str | None = None
+    item: int | None = None
+    detail: Mapping[str, JSON] = field(default_factory=dict)
+    because: tuple["Cause", ...] = ()
 
-    async def unfinished(self) -> builtins.list[str]:
-        """The ids of workflows that have not ended, the oldest first."""
-        ...
+    def as_json(self) -> dict[str, JSON]:
+        """The parts that say something."""
+        shape: dict[str, JSON] = {"kind": self.kind, "message": self.message}
+        if self.step is not None:
+            shape["step"] = self.step
+        if self.item is not None:
+            shape["item"] = self.item
+        if self.detail:
+            shape["detail"] = dict(self.detail)
+        if self.because:
+            shape["because"] = [cause.as_json() for cause in self.because]
+        return shape
 
-    async def close(self, drain_s: float = 10.0) -> None:
-        """Start nothing more, let running steps end for `drain_s` seconds, leave the rest to the next opening."""
-        ...
+
+@dataclass(frozen=True, slots=True)
+class MigrationPlan:
+    """What going on with another definition does to each step, by id."""
+
+    kept: tuple[str, ...]
+    """As they are: ended, running unchanged, or not begun."""
+    changed: tuple[str, ...]
+    """Ended, kept, although their definition is another now."""
+    restarted: tuple[str, ...]
+    """In flight with another definition: stopped, and begun anew."""
+    rerun: tuple[str, ...]
+    """Ended, and run again as asked for."""
+    dropped: tuple[str, ...]
+    added: tuple[str, ...]
+
+    def as_json(self) -> dict[str, JSON]:
+        """Each list by its name."""
+        return {name: list(getattr(self, name)) for name in self.__slots__}

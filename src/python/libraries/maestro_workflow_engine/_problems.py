@@ -1,10 +1,10 @@
 """Where something is wrong, and what to do about it."""
 
-import difflib
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Protocol
+
+from maestro_workflow_engine._dataclasses import dataclass
 
 
 class Position(Protocol):
@@ -47,5 +47,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if len(name) > _COMPARED_CHARS:
         return ""
     alike = (other for other in known if abs(len(other) - len(name)) <= 1 + len(name) // 3)
-    close = difflib.get_close_matches(name, itertools.islice(alike, _COMPARED_NAMES), n=1, cutoff=0.7)
+    from difflib import get_close_matches  # seldom needed, and slow to import
+
+    close = get_close_matches(name, itertools.islice(alike, _COMPARED_NAMES), n=1, cutoff=0.7)
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,5 +1,6 @@
 """Collects what is wrong with a document, and gives each problem its place."""
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn
 
@@ -25,11 +26,24 @@ class Report:
         self._positions = positions or {}
         self._key_positions = key_positions or {}
         self._file = file
+        self._base = ""
         self._problems: list[Problem] = []
-        self._hints_left = _MAX_HINTS
+        self._hints = iter(range(_MAX_HINTS))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was noted, in the whole document."""
+        return not self._problems
+
+    def below(self, path: str) -> "Report":
+        """The same report for whoever reads a part of the document as if it were all of it."""
+        part = copy.copy(self)
+        part._base = self._base + path
+        return part
 
     def add(self, path: str, code: str, message: str, *, at_key: bool = False) -> None:
         """Note a problem; with `at_key`, its place is that of the key instead of the value."""
+        path = self._base + path
         place = self._place(path, at_key)
         line, column = (place.line, place.column) if place else (None, None)
         self._problems.append(Problem(path, message, f"definition.{code}", line, column, self._file))
@@ -40,8 +54,6 @@ class Report:
 
     def check_keys(self, path: str, value: Mapping[str, object], known: Sequence[str], owner: str) -> None:
         """Note each key that nobody reads."""
-        if value.keys() <= frozenset(known):
-            return
         for key in value:
             if key not in known:
                 message = f"{owner} has no key {key[:64]!r}{self.hint(key, known)}: it has {', '.join(known)}"
@@ -49,8 +61,7 @@ class Report:
 
     def hint(self, name: str, known: Iterable[str]) -> str:
         """A did-you-mean for a misspelt name; gives up after a hundred, since finding one is slow."""
-        self._hints_left -= 1
-        return did_you_mean(name, known) if self._hints_left >= 0 else ""
+        return did_you_mean(name, known) if next(self._hints, None) is not None else ""
 
     def refuse_if_any(self) -> None:
         """Raise InvalidDefinition when something was noted."""

@@ -1,7 +1,7 @@
 """What the expressions of a workflow see of its state."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias, cast
 
 from maestro_workflow_engine._errors import ExpressionFailed
 from maestro_workflow_engine._events import ArtifactRef
@@ -11,8 +11,6 @@ from maestro_workflow_engine._state import WorkflowState
 
 Load: TypeAlias = Callable[[ArtifactRef], JSON]
 """Gives the value behind a reference; the same one each time."""
-Ended: TypeAlias = tuple[str, Any]
-"""Status and output of a step that has ended."""
 
 
 def load_nothing(reference: ArtifactRef) -> NoReturn:
@@ -29,34 +27,56 @@ def rendered(template: Template, scope: Mapping[str, object], path: str) -> JSON
 
 
 def scope_of(
-    state: WorkflowState,
-    template: Template,
-    load: Load,
-    *,
-    inputs: Mapping[str, JSON] | None = None,
-    ended: Mapping[str, Ended] | None = None,
+    state: WorkflowState, template: Template, load: Load, extra: Mapping[str, object] | None = None
 ) -> dict[str, object]:
     """The scope for one template: only the steps that it refers to are put in, and only their large outputs are loaded.
 
-    `inputs` and `ended` stand in for what is decided at this moment and not in the state yet.
+    `extra` holds what is known only where the template stands: item, index, output, previous, iteration, and the real
+    secrets; without those, a secret is the text of its own expression.
     """
     steps: dict[str, object] = {}
-    for step_id in template.references:
-        error: object = None
-        if ended is not None and step_id in ended:
-            status, output = ended[step_id]
-        else:
-            step = state.steps[step_id]
-            status, output, error = step.status, step.output, step.error
-        steps[step_id] = {"status": status, "output": _loaded(output, load), "error": error}
+    secrets: dict[str, str] = {}
+    scope: dict[str, object] = {"inputs": state.inputs, "steps": steps}
+    for names, _, _ in template.uses:
+        root = names[0]
+        if root == "steps":
+            if len(names) > 1 and names[1] not in steps:
+                step = state.steps[names[1]]
+                steps[names[1]] = {"status": step.status, "output": loaded(step.output, load), "error": step.error}
+        elif root == "secrets":
+            if len(names) > 1:
+                secrets[names[1]] = f"${{{{ secrets.{names[1]} }}}}"
+        elif root == "workflow":
+            scope[root] = _workflow(state)
+    if secrets:
+        scope["secrets"] = secrets
+    if extra is not None:
+        scope.update(extra)
+    return scope
+
+
+def _workflow(state: WorkflowState) -> dict[str, JSON]:
     return {
-        "inputs": state.inputs if inputs is None else inputs,
-        "steps": steps,
-        "workflow": {"id": state.id, "name": state.name},
+        "id": state.id,
+        "name": state.name,
+        "status": _outlook(state),
+        "error": cast(JSON, state.error),
+        "failed_step": state.failed_step,
+        "parent": None if state.parent is None else state.parent["workflow"],
     }
 
 
-def _loaded(output: Any, load: Load) -> JSON:
+def _outlook(state: WorkflowState) -> str:
+    """How the workflow is going to end, as far as that is settled."""
+    if state.status == "cancelling":
+        return "cancelled"
+    if state.error is not None:
+        return "failed"
+    return "running" if state.phase == "main" else "succeeded"
+
+
+def loaded(output: Any, load: Load) -> JSON:
+    """An output with the values of what it refers to in place of the references."""
     if isinstance(output, ArtifactRef):
         return load(output)
     if isinstance(output, list) and any(isinstance(item, ArtifactRef) for item in output):

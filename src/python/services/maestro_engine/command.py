@@ -16,15 +16,27 @@ from maestro_core_config import InvalidSettings, load_settings
 from maestro_core_logging import setup_logging
 from maestro_engine.access.errors import AccessError
 from maestro_engine.access.service import check_name
-from maestro_engine.app import Parts, create_app, open_parts, users_of
+from maestro_engine.app import create_app
 from maestro_engine.audit.errors import AuditTrailError
 from maestro_engine.http.about import CONTRACT_VERSION
+from maestro_engine.parts import Parts, open_parts, users_of
 from maestro_engine.presence.service import presence
+from maestro_engine.secrets.errors import SecretError
 from maestro_engine.settings import EngineSettings
 from maestro_monitoring import Metrics
 from maestro_service_registry import RegistryError
 from maestro_workflow_engine import EngineError
 
+_FAILURES = (
+    AccessError,
+    ApiError,
+    AuditError,
+    AuditTrailError,
+    AuthError,
+    EngineError,
+    RegistryError,
+    SecretError,
+)
 _BY_WORD = ("host", "port", "data_dir")
 """Settings that have a word on the command line."""
 
@@ -38,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(_in_words(error), 2)
     try:
         return int(options.run(options, settings))
-    except (AccessError, ApiError, AuditError, AuditTrailError, AuthError, EngineError, RegistryError) as error:
+    except _FAILURES as error:
         return _refuse(str(error), 1)
 
 

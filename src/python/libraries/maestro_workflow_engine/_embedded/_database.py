@@ -7,54 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
+from maestro_workflow_engine._embedded._facets import register_functions
+from maestro_workflow_engine._embedded._schema import APPLICATION_ID, SCHEMA_VERSION, create, migrate
 from maestro_workflow_engine._errors import EngineError, JournalCorrupt, JournalTooNew, JournalUnavailable
 
 Synchronous: TypeAlias = Literal["FULL", "NORMAL"]
 
-SCHEMA_VERSION: Final = 1
-_APPLICATION_ID: Final = 0x4D535452  # "MSTR": tells our files from those of others
-
-# Rows are small on purpose: an event names its workflow and its type by a number, and its time in microseconds.
-_SCHEMA: Final = """
-CREATE TABLE definitions (
-    key INTEGER PRIMARY KEY,
-    digest TEXT NOT NULL UNIQUE,
-    document TEXT NOT NULL
-);
-CREATE TABLE workflows (
-    key INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    name TEXT NOT NULL,
-    template TEXT,
-    labels TEXT NOT NULL,
-    definition INTEGER NOT NULL REFERENCES definitions (key),
-    base_dir TEXT NOT NULL,
-    status TEXT NOT NULL,
-    started_at INTEGER NOT NULL,
-    finished_at INTEGER,
-    error TEXT
-);
-CREATE INDEX workflows_by_status ON workflows (status, key);
-CREATE INDEX workflows_by_name ON workflows (name, key);
-CREATE INDEX workflows_by_template ON workflows (template, key) WHERE template IS NOT NULL;
-CREATE TABLE events (
-    position INTEGER PRIMARY KEY,
-    workflow INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
-    type INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    data TEXT NOT NULL
-);
-CREATE UNIQUE INDEX events_by_workflow ON events (workflow, seq);
-"""
-
+_WAL_BYTES: Final = 64 << 20
+"""What the log beside the file shrinks to once a burst of writing is over."""
 INSERT_EVENT: Final = "INSERT INTO events (position, workflow, seq, type, at, data) VALUES (?, ?, ?, ?, ?, ?)"
-INSERT_DEFINITION: Final = "INSERT OR IGNORE INTO definitions (digest, document) VALUES (?, ?)"
-INSERT_WORKFLOW: Final = (
-    "INSERT INTO workflows (key, id, name, template, labels, definition, base_dir, status, started_at) "
-    "VALUES (?, ?, ?, ?, ?, (SELECT key FROM definitions WHERE digest = ?), ?, ?, ?)"
-)
-UPDATE_WORKFLOW: Final = "UPDATE workflows SET status = ?, finished_at = ?, error = ? WHERE key = ?"
 
 
 def open_for_writing(path: Path, synchronous: Synchronous, busy_timeout_s: float) -> sqlite3.Connection:
@@ -85,18 +46,22 @@ def _prepare(connection: sqlite3.Connection, path: Path, synchronous: Synchronou
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     application_id = int(connection.execute("PRAGMA application_id").fetchone()[0])
     tables = int(connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
-    if tables and application_id != _APPLICATION_ID:
+    if tables and application_id != APPLICATION_ID:
         raise JournalCorrupt(path, "it is a database of another program")
+    if tables and version < 1:
+        raise JournalCorrupt(path, f"it says that its schema has version {version}")
     if version > SCHEMA_VERSION:
         raise JournalTooNew(path, version, SCHEMA_VERSION)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {synchronous}")
+    connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+    register_functions(connection)
     if not tables:
         with transaction(connection):
-            for statement in _SCHEMA.split(";\n"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            create(connection)
+    elif version < SCHEMA_VERSION:
+        with transaction(connection):
+            migrate(connection, version)
 
 
 @contextlib.contextmanager

@@ -2,15 +2,14 @@
 
 import asyncio
 import contextlib
-import json
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Final
 
+from maestro_workflow_engine._dataclasses import dataclass
 from maestro_workflow_engine._embedded._database import (
     INSERT_EVENT,
     Synchronous,
@@ -18,28 +17,14 @@ from maestro_workflow_engine._embedded._database import (
     open_for_writing,
     transaction,
 )
+from maestro_workflow_engine._embedded._references import INSERT_REFERENCE, references_in
+from maestro_workflow_engine._embedded._values import Statement, encode, microseconds
 from maestro_workflow_engine._errors import EngineError
 from maestro_workflow_engine._events import EVENT_TYPES, Event
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _TYPE_NUMBER: Final = {type_: number for number, type_ in enumerate(EVENT_TYPES)}
 _LINGER_S: Final = 0.005
 """How long a deferred record waits for another one to ride with."""
-
-encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-
-Statement = tuple[str, Sequence[Any]]
-
-
-def microseconds(at: datetime) -> int:
-    """A time as the journal stores it."""
-    return (at - _EPOCH) // _MICROSECOND
-
-
-def from_microseconds(number: int) -> datetime:
-    """The time that the journal stores as this number."""
-    return _EPOCH + timedelta(microseconds=number)
 
 
 @dataclass(slots=True)
@@ -55,6 +40,8 @@ class Record:
     blobs: list[tuple[str, bytes]] = field(default_factory=list)
     """Artifacts that its events refer to, by hash."""
     waiter: asyncio.Future[None] | None = None
+    let_go: Sequence[str] = ()
+    """Child workflows that nobody waits for once it is durable."""
 
 
 class Journal:
@@ -120,18 +107,21 @@ class Journal:
 
     def commit(self, records: list[Record]) -> None:
         """Make records durable in one transaction, with the artifacts they refer to before them."""
-        rows = []
+        rows, statements = [], []
         for record in records:
             for sha256, data in record.blobs:
                 self._keep_blob(sha256, data)
             rows += [_row(record.key, event) for event in record.events]
-        if not rows:
+            statements += record.statements
+        if not rows and not statements:
             return
+        references = references_in(rows)
         with transaction(self.connection):
-            for record in records:
-                for sql, values in record.statements:
-                    self.connection.execute(sql, values)
+            for sql, values in statements:
+                self.connection.execute(sql, values)
             self.connection.executemany(INSERT_EVENT, rows)
+            if references:
+                self.connection.executemany(INSERT_REFERENCE, references)
 
     def _linger_over(self) -> None:
         """Hand over what has waited long enough; what came since the timer was set waits on."""
@@ -189,5 +179,5 @@ class Journal:
 
 
 def _row(key: int, event: Event) -> tuple[int, int, int, int, int, str]:
-    at = (event.at - _EPOCH) // _MICROSECOND
+    at = microseconds(event.at)
     return event.position, key, event.seq, _TYPE_NUMBER[event.type], at, encode(event.data)

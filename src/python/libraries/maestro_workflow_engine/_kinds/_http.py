@@ -17,6 +17,7 @@ from maestro_workflow_engine._kinds._arguments import is_open, unknown_names
 from maestro_workflow_engine._kinds._http_request import READERS, Request, read_request, retry_after_s, shown
 from maestro_workflow_engine._kinds._threads import in_own_thread
 from maestro_workflow_engine._ports import StepCall
+from maestro_workflow_engine._secrets import Masker
 
 _MAX_REDIRECTS: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -55,7 +56,7 @@ class HttpKind:
             answer = await _send(request)
             location = answer.headers.get("location")
             if answer.status in request.expect or answer.status not in _REDIRECTS or location is None:
-                return _result(request, answer)
+                return _result(request, answer, Masker(call.secrets.values()))
             request = _redirected(request, answer.status, location)
         raise HttpFailed(f"{shown(request)}: more than {_MAX_REDIRECTS} redirects", retryable=False)
 
@@ -112,11 +113,12 @@ def _exchange(connection: http.client.HTTPConnection, request: Request) -> _Answ
         connection.close()
 
 
-def _result(request: Request, answer: _Answer) -> JSON:
+def _result(request: Request, answer: _Answer, masker: Masker) -> JSON:
     if answer.status not in request.expect:
         retryable = answer.status >= 500 or answer.status in _RETRYABLE
         wait_s = retry_after_s(answer.headers.get("retry-after")) if retryable else None
-        said = request.without_secrets(answer.body[:_SHOWN_CHARS].decode("utf-8", errors="replace"))
+        # Cut last: of a secret that stands across the cut, the part that is left would be shown.
+        said = request.without_secrets(masker.text(answer.body.decode("utf-8", errors="replace")))[:_SHOWN_CHARS]
         raise HttpFailed(
             f"{shown(request)}: status {answer.status} was not expected: {said!r}",
             retryable=retryable,

@@ -6,11 +6,12 @@ import json
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode, urlsplit
 
+from maestro_workflow_engine._dataclasses import dataclass
 from maestro_workflow_engine._errors import BadArguments
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")

@@ -6,9 +6,10 @@ import os
 import signal
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from maestro_workflow_engine._dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

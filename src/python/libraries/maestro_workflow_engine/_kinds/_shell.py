@@ -5,10 +5,10 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from maestro_workflow_engine._dataclasses import dataclass
 from maestro_workflow_engine._errors import BadArguments, ShellFailed
 from maestro_workflow_engine._json import JSON
 from maestro_workflow_engine._kinds._arguments import is_open, unknown_names

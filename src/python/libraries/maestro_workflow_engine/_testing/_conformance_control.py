@@ -90,9 +90,11 @@ class ControlScenarios(Scenarios):
             await seen(backend, started.workflow_id, "step.waiting", "b")
             await backend.cancel(started.workflow_id)
             state = await backend.wait(started.workflow_id)
+            clock.advance(10_000)
+            assert (await backend.get(started.workflow_id)).seq == state.seq
         assert state.status == "cancelled"
         assert {step.status for step in state.steps.values()} == {"cancelled"}
-        assert clock.next_due_at is None
+        assert clock.next_due_at is None  # nothing is left behind
 
     async def test_a_finished_workflow_cannot_be_cancelled(self, tmp_path: Path) -> None:
         """It is too late."""

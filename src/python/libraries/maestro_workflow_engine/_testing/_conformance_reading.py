@@ -4,10 +4,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from maestro_workflow_engine._backend import ExecutionBackend
 from maestro_workflow_engine._errors import ArtifactNotFound, EngineClosed, SlowReader
 from maestro_workflow_engine._events import Event
-from maestro_workflow_engine._ports import ExecutionBackend
-from maestro_workflow_engine._state import fold
+from maestro_workflow_engine._fold import fold
 from maestro_workflow_engine._testing._conformance_control import refuses
 from maestro_workflow_engine._testing._kinds import Gate, ScriptedKind, fails
 from maestro_workflow_engine._testing._scenario import PATIENCE_S, Scenarios, define, run

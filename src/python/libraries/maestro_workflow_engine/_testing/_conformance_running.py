@@ -4,8 +4,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from maestro_workflow_engine._backend import ExecutionBackend
 from maestro_workflow_engine._events import ArtifactRef
-from maestro_workflow_engine._ports import ExecutionBackend, StepCall
+from maestro_workflow_engine._ports import StepCall
 from maestro_workflow_engine._testing._clock import ManualClock
 from maestro_workflow_engine._testing._kinds import Flaky, Gate, ScriptedKind, Stubborn, fails, large_output
 from maestro_workflow_engine._testing._scenario import Scenarios, define, run, seen

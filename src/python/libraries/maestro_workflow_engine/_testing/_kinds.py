@@ -82,6 +82,38 @@ class Gate:
         self._opened.set()
 
 
+class Turnstile:
+    """Holds each call until it is let through by name (`workflow/step` or `workflow/step[item]`); tells who comes."""
+
+    def __init__(self) -> None:
+        self._is_open = False
+        self._held: dict[str, asyncio.Event] = {}
+        self._arrived: asyncio.Queue[str] = asyncio.Queue()
+
+    async def __call__(self, call: StepCall) -> object:
+        """Wait, then give the arguments back."""
+        name = call.idempotency_key.rpartition("/")[0]
+        event = self._held[name] = asyncio.Event()
+        self._arrived.put_nowait(name)
+        if not self._is_open:
+            await event.wait()
+        return dict(call.arguments)
+
+    async def arrivals(self, count: int, timeout_s: float = 10.0) -> list[str]:
+        """The names of the next calls."""
+        return [await asyncio.wait_for(self._arrived.get(), timeout_s) for _ in range(count)]
+
+    def let_through(self, name: str) -> None:
+        """Let one of those that have come go on."""
+        self._held[name].set()
+
+    def open(self) -> None:
+        """Let everybody through from now on."""
+        self._is_open = True
+        for event in self._held.values():
+            event.set()
+
+
 class Stubborn:
     """Ignores being cancelled until it is released."""
 

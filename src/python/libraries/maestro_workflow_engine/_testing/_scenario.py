@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from maestro_workflow_engine._backend import ExecutionBackend
 from maestro_workflow_engine._definition import WorkflowDefinition
 from maestro_workflow_engine._events import Event
 from maestro_workflow_engine._parse import parse_definition
-from maestro_workflow_engine._ports import Clock, ExecutionBackend, StepKind
+from maestro_workflow_engine._ports import Clock, StepKind
 from maestro_workflow_engine._state import WorkflowState
 
 PATIENCE_S: Final = 20.0

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StringConstraints
 
-RoleName = Literal["viewer", "operator", "admin"]
+RoleName = Literal["viewer", "approver", "operator", "admin"]
 Subject = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9@._+-]{0,99}$")]
 Label = Annotated[str, StringConstraints(pattern=r"^[ -~]{0,100}$")]
 

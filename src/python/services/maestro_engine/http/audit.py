@@ -1,11 +1,8 @@
 """`/api/audit`: what is in the audit log, and the proof of it."""
 
-import re
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 from starlette.responses import PlainTextResponse
 
 from maestro_core_api import problems
@@ -13,27 +10,12 @@ from maestro_core_auth.fastapi import FastAPIAuth
 from maestro_engine.access.policy import AUDIT
 from maestro_engine.audit.contract import AuditCheckpoint, AuditEntryView, AuditPage
 from maestro_engine.audit.service import AuditTrail, Outcome
+from maestro_engine.http.times import When
 
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]")
 _Name = Annotated[str | None, Query(min_length=1, max_length=512)]
 Cursor = Annotated[str | None, Query(pattern="^[0-9]{1,18}$", description="`next` of the page before.")]
 
 
-def _as_text(value: object) -> object:
-    """A number would be taken for seconds since 1970, which the contract does not say."""
-    if isinstance(value, str) and not _DATE.match(value):
-        raise ValueError("a date and a time as of RFC 3339 were expected, 2026-11-21T12:00:00Z for one")
-    return value
-
-
-def _in_utc(at: datetime) -> datetime:
-    try:
-        return at.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("is no time that a calendar of UTC has") from error
-
-
-When = Annotated[AwareDatetime, BeforeValidator(_as_text), AfterValidator(_in_utc)]
 Seq = Annotated[int, Path(ge=0, le=10**15)]
 
 

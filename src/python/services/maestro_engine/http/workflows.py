@@ -1,19 +1,24 @@
 """`/api/workflows`: start, list, read, cancel; events as pages or as a stream; artifacts."""
 
+import json
 from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from pydantic import StringConstraints
+from starlette.responses import JSONResponse, Response
 
-from maestro_core_api import problems
+from maestro_core_api import idempotent, problems
 from maestro_core_auth import Principal
 from maestro_core_auth.fastapi import FastAPIAuth
 from maestro_engine.access.policy import CANCEL, READ, START
 from maestro_engine.audit.service import AuditTrail
+from maestro_engine.http.artifacts import artifact_routes
 from maestro_engine.http.audited import account
 from maestro_engine.http.links import linked
+from maestro_engine.http.times import When
 from maestro_engine.observation.service import TRACEPARENT
+from maestro_engine.workflows.artifacts import Artifacts
 from maestro_engine.workflows.contract import (
     Cancelled,
     CancelWorkflow,
@@ -26,12 +31,16 @@ from maestro_engine.workflows.contract import (
 )
 from maestro_engine.workflows.service import WorkflowService
 from maestro_monitoring import trace_headers
-from maestro_workflow_engine import ExecutionBackend
+from maestro_workflow_engine import JSON, ExecutionBackend
 
 WorkflowId = Annotated[str, Path(min_length=1, max_length=200)]
 Seq = Annotated[int, Query(ge=1, le=2**53, description="The first event wanted.")]
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key", include_in_schema=False)]
 StreamOpener = Callable[[str, int], Response]
 """Answers with the events of a workflow from a `seq` on, history first, then live."""
+
+Pair = Annotated[str, StringConstraints(pattern=r"^[^=]{1,128}=.{0,256}$")]
+NONE: list[str] = []
 
 _PREFIX = "/api/workflows"
 _STREAM = "text/event-stream"
@@ -47,7 +56,7 @@ def workflow_routes(
     questions = APIRouter(prefix=_PREFIX, tags=["workflows"], dependencies=[auth.require(READ)])
     _state_routes(questions, service, backend)
     _event_routes(questions, backend, open_stream)
-    _artifact_routes(questions, service)
+    artifact_routes(questions, Artifacts(backend))
     routes = APIRouter()
     routes.include_router(commands)
     routes.include_router(questions)
@@ -67,16 +76,20 @@ def _command_routes(
         response_model=Started,
         response_description="The workflow is stored and begins; `Location` is its address.",
     )
+    @idempotent(required=False)
     async def start_workflow(
-        order: StartWorkflow, request: Request, caller: Annotated[Principal, auth.require(START)]
+        order: StartWorkflow,
+        request: Request,
+        caller: Annotated[Principal, auth.require(START)],
+        key: IdempotencyKey = None,
     ) -> JSONResponse:
         """Start a workflow from a definition or a template."""
         await audit.check()
         trace = trace_headers().get("traceparent")
-        started = await service.start(order, labels={TRACEPARENT: trace} if trace else {})
-        await account(
-            audit, request, caller, "workflow.start", started.id, name=started.name, template=started.template
-        )
+        labels = {TRACEPARENT: trace} if trace else {}
+        started = await service.start(order, by=caller.subject, key=key, labels=labels)
+        template = {"template": started.template, "version": started.version}
+        await account(audit, request, caller, "workflow.start", started.id, name=started.name, **template)
         return JSONResponse(started.model_dump(), status_code=201, headers={"Location": started.url})
 
     @routes.post(
@@ -95,8 +108,9 @@ def _command_routes(
         """Cancel a workflow: nothing new starts, and what runs is stopped. Cancelling again changes nothing."""
         await audit.check()
         reason = order.reason if order is not None else None
-        seq = await backend.cancel(workflow_id, reason)
-        await account(audit, request, caller, "workflow.cancel", workflow_id, reason=reason)
+        force = order is not None and order.force
+        seq = await backend.cancel(workflow_id, reason, by=caller.subject, force=force)
+        await account(audit, request, caller, "workflow.cancel", workflow_id, reason=reason, force=force)
         return Cancelled(id=workflow_id, seq=seq)
 
 
@@ -106,11 +120,31 @@ def _state_routes(routes: APIRouter, service: WorkflowService, backend: Executio
         status: WorkflowStatus | None = None,
         name: Annotated[str | None, Query(max_length=200)] = None,
         template: Annotated[str | None, Query(max_length=200)] = None,
+        label: Annotated[list[Pair], Query(max_length=8, description="NAME=VALUE; all of them must be there.")] = NONE,
+        input: Annotated[
+            list[Pair], Query(max_length=8, description="NAME=VALUE, the value as JSON or as text; all must be there.")
+        ] = NONE,
+        parent: Annotated[
+            str | None, Query(max_length=200, description="The workflow that they are children of.")
+        ] = None,
+        started_after: When | None = None,
+        started_before: When | None = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         cursor: Annotated[str | None, Query(max_length=500, description="`next` of the page before.")] = None,
     ) -> WorkflowPage:
-        """List workflows, newest first."""
-        return await service.list(status=status, name=name, template=template, limit=limit, cursor=cursor)
+        """List workflows that fit everything given, newest first."""
+        return await service.list(
+            status=status,
+            name=name,
+            template=template,
+            labels=dict(each.split("=", 1) for each in label),
+            inputs={key: _value(text) for key, text in (each.split("=", 1) for each in input)},
+            parent=parent,
+            started_after=started_after,
+            started_before=started_before,
+            limit=limit,
+            cursor=cursor,
+        )
 
     @routes.get(
         "/{workflow_id}",
@@ -121,6 +155,15 @@ def _state_routes(routes: APIRouter, service: WorkflowService, backend: Executio
     async def read_workflow(workflow_id: WorkflowId) -> JSONResponse:
         """Read a workflow with its steps."""
         return JSONResponse((await backend.get(workflow_id)).as_json())
+
+
+def _value(text: str) -> JSON:
+    """A value of an input as it was meant: JSON where it is that, else the text itself."""
+    try:
+        value: JSON = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value
 
 
 def _event_routes(routes: APIRouter, backend: ExecutionBackend, open_stream: StreamOpener) -> None:
@@ -148,27 +191,3 @@ def _event_routes(routes: APIRouter, backend: ExecutionBackend, open_stream: Str
         events = await backend.events(workflow_id, from_seq=from_seq, limit=limit)
         next_seq = events[-1].seq + 1 if len(events) == limit else None
         return JSONResponse({"items": [each.as_json() for each in events], "next_from_seq": next_seq})
-
-
-def _artifact_routes(routes: APIRouter, service: WorkflowService) -> None:
-    octets: dict[str, Any] = {
-        "description": "The bytes, as a download.",
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-    }
-
-    @routes.get(
-        "/{workflow_id}/artifacts/{sha256}",
-        responses={200: octets, **problems(401, 403, 404)},
-        response_class=FileResponse,
-    )
-    async def read_artifact(
-        workflow_id: WorkflowId, sha256: Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
-    ) -> FileResponse:
-        """Download an artifact that the workflow names; never shown as a page."""
-        artifact, path = await service.artifact(workflow_id, sha256)
-        return FileResponse(
-            path,
-            media_type="application/octet-stream",
-            filename=artifact.name or sha256,
-            headers={"X-Content-Type-Options": "nosniff", "ETag": f'"{sha256}"', "X-Media-Type": artifact.media_type},
-        )

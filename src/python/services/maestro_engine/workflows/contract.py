@@ -3,16 +3,19 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 from pydantic.config import JsonDict
 
-WorkflowStatus = Literal["running", "cancelling", "succeeded", "failed", "cancelled"]
+from maestro_engine.templates.contract import TemplateRef
+
+WorkflowStatus = Literal["running", "paused", "cancelling", "succeeded", "failed", "cancelled"]
+Phase = Literal["main", "compensation", "on_failure", "finally"]
 StepStatus = Literal[
     "pending", "scheduled", "running", "waiting", "retrying", "succeeded", "failed", "skipped", "cancelled"
 ]
+Unit = Annotated[str, StringConstraints(pattern=r"^(money_usd|tokens|calls|time_s)$")]
 LabelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
 LabelValue = Annotated[str, StringConstraints(max_length=256)]
-TemplateName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$")]
 
 _ONE_SOURCE: JsonDict = {
     "oneOf": [{"required": ["definition"]}, {"required": ["template"]}],
@@ -37,12 +40,19 @@ class StartWorkflow(BaseModel):
     definition: dict[str, Any] | str = Field(
         default="", description="The definition: an object, or the text of a YAML file (errors then name the line)."
     )
-    template: TemplateName = Field(
-        default="", description="Name of a YAML file in the templates folder, without `.yml`."
+    template: TemplateRef = Field(
+        default="", description="`name` for the latest version, or `name@version`; `file` is that of the folder."
     )
     inputs: dict[str, Any] = Field(default_factory=dict, description="Values for the inputs that are declared.")
     labels: dict[LabelName, LabelValue] = Field(
         default_factory=dict, max_length=32, description="Kept with the workflow; never read by the engine."
+    )
+
+    priority: int | None = Field(
+        None, ge=-100, le=100, description="Higher goes first; null is that of the definition."
+    )
+    budget: dict[Unit, Annotated[float, Field(ge=0, le=1e15)]] | None = Field(
+        None, description="Limits in place of those of the definition; what is left out is free."
     )
 
     @model_validator(mode="after")
@@ -57,6 +67,20 @@ class CancelWorkflow(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     reason: str | None = Field(None, max_length=1000)
+    force: StrictBool = Field(False, description="Leave compensation and `finally` out.")
+
+
+class ExportWorkflow(BaseModel):
+    """What goes into the file, and what is taken out of it."""
+
+    model_config = ConfigDict(extra="forbid")
+    redact: StrictBool = Field(
+        True, description="Replace values under keys such as `password`, `token`, `authorization`."
+    )
+    values: list[Annotated[str, StringConstraints(min_length=1, max_length=4096)]] = Field(
+        default_factory=list, max_length=100, description="Texts that are replaced wherever they stand."
+    )
+    artifacts: StrictBool = Field(False, description="Bring the artifacts too; those that would be redacted stay out.")
 
 
 class Started(BaseModel):
@@ -66,6 +90,7 @@ class Started(BaseModel):
     seq: int = Field(description="The last event that is stored already.")
     name: str
     template: str | None
+    version: str | None = Field(description="Of the template: the one that it stays on.")
     url: str
     events_url: str
 
@@ -95,6 +120,20 @@ class ArtifactView(BaseModel):
     name: str | None = None
 
 
+class ArtifactEntry(ArtifactView):
+    """One artifact of a workflow, and where it comes from."""
+
+    step: str | None = Field(description="The step that it is of; null for the outputs of the workflow.")
+    item: int | None = Field(description="Which item of that step, when it maps over a list; from 0.")
+
+
+class ArtifactPage(BaseModel):
+    """Artifacts of one workflow, in the order of its steps."""
+
+    items: list[ArtifactEntry]
+    next: str | None = Field(description="Send it as `cursor` to get the next page; null on the last one.")
+
+
 class RunView(BaseModel):
     """One run: of a step, or of one item that the step maps over."""
 
@@ -106,6 +145,11 @@ class RunView(BaseModel):
     artifacts: list[ArtifactView] | None = None
     error: ErrorView | None = None
     due_at: datetime | None = Field(None, description="When a retrying run is tried again, or a waiting one goes on.")
+    waits_on: dict[str, Any] | None = Field(
+        None, description="What a waiting run waits for: `kind`, and what goes with it."
+    )
+    iteration: int | None = Field(None, description="Which iteration of a step that repeats, from the second one on.")
+    why: str | None = Field(None, description="In a workflow that runs again: why this was reused, or was not.")
     started_at: datetime | None = None
     finished_at: datetime | None = None
 
@@ -116,9 +160,7 @@ class StepView(RunView):
     items: list[RunView] | None = Field(None, description="The runs of a mapped step, once its list is known.")
 
 
-class WorkflowSummaryView(BaseModel):
-    """One workflow in a list."""
-
+class _WorkflowFacts(BaseModel):
     id: str
     name: str
     template: str | None
@@ -127,20 +169,38 @@ class WorkflowSummaryView(BaseModel):
     started_at: datetime
     finished_at: datetime | None
     error: ErrorView | None
+    priority: int
 
 
-class WorkflowView(WorkflowSummaryView):
+class WorkflowSummaryView(_WorkflowFacts):
+    """One workflow in a list."""
+
+    parent: str | None = Field(description="The workflow that it is the child of.")
+
+
+class WorkflowView(_WorkflowFacts):
     """One workflow with its steps: the fold of its events up to `seq`."""
 
     model_config = ConfigDict(extra="allow")
     seq: int
+    version: str | None = Field(description="The version of the template.")
+    phase: Phase
+    by: str | None = Field(description="Who started it.")
+    parent: dict[str, Any] | None = Field(
+        description="The step that it is the child of: `workflow`, `step`, `item`, `depth`."
+    )
+    origin: dict[str, Any] | None = Field(description="The workflow that it runs again: `workflow`, `seq`, `from`.")
+    budget: dict[str, float] | None
+    spent: dict[str, float]
+    reserved: dict[str, float] = Field(description="What running steps may still use of the budget.")
+    signals: list[dict[str, str]] = Field(description="Signals that no step has taken yet.")
     updated_at: datetime
     inputs: dict[str, Any]
     outputs: Any
     outputs_ref: ArtifactView | None = Field(None, description="In place of `outputs` when they are large.")
     failed_step: str | None
     failed_item: int | None = Field(description="Which item of that step failed, when it maps over a list; from 0.")
-    reason: str | None = Field(description="Why it was cancelled.")
+    reason: str | None = Field(description="Why it was paused or cancelled.")
     steps: dict[str, StepView]
 
 

@@ -1,12 +1,13 @@
 """What the service refuses before the engine is asked.
 
 ServiceError
-├── UnknownTemplate     no template has this name
+├── KeySpent            the Idempotency-Key has started another workflow
 ├── UnknownArtifact     the workflow names no such artifact
+├── NoText              the artifact is no text
+├── TooLargeToExport    the workflow is more than one file may hold
 └── BadCursor           the cursor was not made by this service
 """
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -17,15 +18,15 @@ class ServiceError(Exception):
     retryable: ClassVar[bool] = False
 
 
-class UnknownTemplate(ServiceError):
-    """No file of the templates folder has this name; `known` are the names that exist."""
+class KeySpent(ServiceError):
+    """The Idempotency-Key has started another workflow."""
 
-    code: ClassVar[str] = "template.unknown"
+    code: ClassVar[str] = "workflow.key-spent"
 
-    def __init__(self, name: str, known: Sequence[str]) -> None:
-        self.known = tuple(known)
-        listed = ", ".join(self.known) if self.known else "there are none"
-        super().__init__(f"There is no template {name!r}; known: {listed}.")
+    def __init__(self, workflow_id: str) -> None:
+        super().__init__(
+            f"This Idempotency-Key has started workflow {workflow_id}, from something else: make a new key."
+        )
 
 
 class UnknownArtifact(ServiceError):
@@ -37,6 +38,15 @@ class UnknownArtifact(ServiceError):
         super().__init__(f"Workflow {workflow_id} names no artifact {sha256}.")
 
 
+class NoText(ServiceError):
+    """What the artifact holds is no text, so there is nothing to look at."""
+
+    code: ClassVar[str] = "workflow.artifact-no-text"
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__(f"The artifact {sha256} is no text in UTF-8: download it instead.")
+
+
 class BadCursor(ServiceError):
     """The cursor was not made by this service."""
 
@@ -44,3 +54,12 @@ class BadCursor(ServiceError):
 
     def __init__(self) -> None:
         super().__init__("The cursor is not one that this service gave; begin again without one.")
+
+
+class TooLargeToExport(ServiceError):
+    """The workflow is more than one file may hold."""
+
+    code: ClassVar[str] = "workflow.too-large-to-export"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The workflow cannot be exported: {reason}.")

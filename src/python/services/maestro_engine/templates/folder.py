@@ -1,9 +1,9 @@
-"""Workflow templates: the YAML files of one folder, by name."""
+"""Template files: the YAML files of one folder, by name."""
 
 import re
 from pathlib import Path
 
-from maestro_engine.workflows.errors import UnknownTemplate
+from maestro_engine.templates.errors import UnknownTemplate
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 _SUFFIXES = (".yml", ".yaml")
@@ -33,7 +33,7 @@ class TemplateFolder:
         if not self.folder.is_dir():
             return {}
         return {
-            path.stem: path
-            for path in sorted(self.folder.iterdir(), reverse=True)
-            if path.suffix in _SUFFIXES and _NAME.fullmatch(path.stem) and path.is_file()
+            file.stem: file
+            for file in sorted(self.folder.iterdir(), reverse=True)
+            if file.suffix in _SUFFIXES and _NAME.fullmatch(file.stem) and file.is_file()
         }

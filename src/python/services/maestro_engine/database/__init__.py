@@ -1,0 +1,1 @@
+"""What rooms that own data keep it in."""

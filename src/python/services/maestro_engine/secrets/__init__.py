@@ -1,0 +1,1 @@
+"""Secrets of workflows: kept encrypted, given to steps, shown to nobody."""

@@ -1,0 +1,1 @@
+"""Workflow templates: definitions with a name and immutable versions."""
