@@ -180,6 +180,8 @@ def case(name: str, folder: Path, number: int, moment: Moment) -> dict[str, Any]
         found = json.loads(result.read_text())
     else:  # why, it has said on stderr
         found = {"faults": ["the second start failed"], "workflows": 0, "acknowledged": 0, "ended": 0}
+    if not killed and status != 0:
+        found["faults"].append("the scenario failed before it was killed")
     return {"number": number, "moment": moment, "killed": killed, **found}
 
 

@@ -45,7 +45,7 @@ async def test_an_engine_can_leave_unfinished_workflows_alone(tmp_path: Path) ->
     kind = ScriptedKind()
     async with EmbeddedBackend(tmp_path, kinds={"test": kind}, resume="none") as backend:
         assert await backend.unfinished() == ["one", "two", "three"]
-        with pytest.raises(WorkflowNotResumed, match="it first"):
+        with pytest.raises(WorkflowNotResumed, match="it up first"):
             await backend.wait("one")
         assert (await backend.get("one")).status == "running"
         await asyncio.gather(backend.take_up("two"), backend.take_up("two"))

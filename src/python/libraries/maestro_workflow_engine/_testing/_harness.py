@@ -123,7 +123,7 @@ class WorkflowHarness:
             while not spoiled.crashed.is_set():
                 if (await backend.get(workflow_id)).is_finished:
                     return True
-                if await self._answer(backend) or await self._skip(backend, quiet_s) or await next_news():
+                if await self._go_on(backend, quiet_s) or await next_news():
                     quiet_s = 0.0
                 else:
                     quiet_s += _LOOK_AGAIN_S
@@ -141,9 +141,11 @@ class WorkflowHarness:
                 return True
         return False
 
-    async def _skip(self, backend: ExecutionBackend, quiet_s: float) -> bool:
-        """Let time pass to the next thing that is due, when nothing is under way; whether there was one."""
+    async def _go_on(self, backend: ExecutionBackend, quiet_s: float) -> bool:
+        """Answer, or let time pass to the next thing that is due when nothing is under way; whether there was any."""
         before = await _states(backend)
+        if await self._answer(backend):  # after that look: time must not pass for what could have been answered
+            return True
         causes = [cause for id_ in before for cause in await backend.why(id_)]
         states = await _states(backend)
         if {id_: state.seq for id_, state in before.items()} != {id_: state.seq for id_, state in states.items()}:
