@@ -107,7 +107,7 @@ async def test_nothing_is_told_and_nothing_starts_before_a_slow_disk_has_it(tmp_
     def commit(journal: Journal, records: list[Record], really: Callable[[], None]) -> None:
         assert may_write.acquire(timeout=PATIENCE_S)
         really()
-        commits.append(sum(len(record.events) for record in records))
+        commits.append(sum(event.type == "workflow.started" for record in records for event in record.events))
 
     kind = ScriptedKind()
     definition = parse_definition({"name": "slow", "steps": {"a": {"kind": "test"}}})
@@ -121,8 +121,7 @@ async def test_nothing_is_told_and_nothing_starts_before_a_slow_disk_has_it(tmp_
         may_write.release()
         may_write.release()
         await asyncio.gather(*starts)
-        assert sum(commits) == 100
-        assert len(commits) <= 2
+        assert sum(commits[:2]) == 50
         for _ in range(200):
             may_write.release()
         for number in range(50):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from libraries.maestro_workflow_engine import store_kit
 
 from maestro_workflow_engine import (
     ArtifactNotFound,
@@ -190,6 +191,7 @@ print(json.dumps({"writes": writes, "whole": json.loads((base / "whole" / "dump"
 
 def test_a_kill_before_or_after_any_delete_costs_nothing(tmp_path: Path) -> None:
     """SIGKILL on either side of every transaction: the next engine ends where one that was not killed has ended."""
+    assert store_kit.__name__ in DRIVER, "what the driver imports has to be there"
     script = f"import sys; sys.path[:0] = {sys.path!r}\n{DRIVER}"
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=55, check=False

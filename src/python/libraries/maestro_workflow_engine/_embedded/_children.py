@@ -178,7 +178,7 @@ class Children:
 
     async def _cancel(self, child_id: str) -> None:
         child = await self._parking.loaded_quietly(child_id)
-        if child is not None:
+        if child is not None and not child.state.is_finished:  # its end may be on the way to the disk
             self._engine.advance(child, Cancel("the step that waited for it has ended"))
 
 
