@@ -21,6 +21,7 @@ SHARED = ["object_level_authorization"]
 NEVER_TAKEN = {
     "GET /api/workflows/{workflow_id}/artifacts/{sha256}",
     "POST /api/webhooks/{webhook_id}/failed/{delivery_id}/again",
+    "POST /api/workflows/{workflow_id}/migrate",
     # A step of that name has to be there, and to wait for just that.
     *(f"POST /api/workflows/{{workflow_id}}/steps/{{step}}/{each}" for each in ("answer", "approval", "retry", "skip")),
     "PUT /api/schedules/{name}",
